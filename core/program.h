@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/collective.h"
+#include "core/device_mesh.h"
+#include "core/ids.h"
+#include "core/work.h"
+
+namespace meshplan {
+
+/// In-order queues of a rank. Collectives have one per mesh axis; sends and receives one each.
+enum class Stream : uint8_t { compute, tensor, expert, data, send, receive };
+inline constexpr int kStreams = 6;
+std::string_view streamName(Stream s);
+
+enum class MemoryCategory : uint8_t {
+  weights, gradients, optimizer, masterWeights, activations, communication, workspace, reserve
+};
+inline constexpr int kMemoryCategories = 8;
+std::string_view memoryCategoryName(MemoryCategory c);
+
+/// A piece of a rank's memory. `step` buffers live for the whole step; `microBatch` buffers (saved activations) from the
+/// forward to the backward call of a micro-batch; `scratch` buffers inside one call. `offset` is inside the arena of its
+/// scope: step buffers from the start of the rank's arena, micro-batch buffers inside their slot, scratch buffers inside
+/// the scratch area shared by all calls.
+struct Buffer {
+  enum class Scope : uint8_t { step, microBatch, scratch };
+  std::string name;
+  TensorId tensor;
+  Bytes bytes;
+  MemoryCategory category = MemoryCategory::activations;
+  Scope scope = Scope::scratch;
+  int64_t offset = 0;
+};
+using BufferIndex = uint32_t;
+
+/// One thing a rank does. It starts when its stream is free, the instructions in `waits` (indices in the same routine)
+/// have ended, and every instruction issued before it on the streams of `drains` has ended.
+struct Instruction {
+  enum class Kind : uint8_t { compute, collective, send, receive };
+  Kind kind = Kind::compute;
+  Stream stream = Stream::compute;
+  bool recomputed = false;  // a second forward
+  uint8_t drains = 0;       // bit s: wait for all earlier work on stream s
+
+  // compute
+  OpId op;                 // the operator; for fused updates the first of them
+  uint32_t work = 0;       // index into Program::work
+
+  // collective, send, receive
+  CollectiveKind collective = CollectiveKind::none;
+  MeshAxes axes;           // the group
+  Bytes bytes;             // S of core/collective.h
+  /// Send and receive: the chunk whose output (forward) or input gradient (backward) travels. A send and a receive match
+  /// when boundary, direction and micro-batch are equal.
+  int32_t boundary = -1;
+  bool backwardDirection = false;
+  int32_t peerStage = -1;
+
+  std::vector<uint32_t> waits;
+  /// Into Routine::buffers: `allocates` come to life when it starts, `frees` end when it ends.
+  std::vector<BufferIndex> reads, writes, allocates, frees;
+};
+
+/// A straight list of instructions that is called once per micro-batch (forward or backward of a chunk) or once per
+/// step. Written once, called often: a program's size does not grow with the number of micro-batches.
+struct Routine {
+  enum class Kind : uint8_t { forward, backward, update };
+  Kind kind = Kind::forward;
+  int32_t chunk = 0;
+  bool lastMicroBatch = false;  // the backward that also reduces the gradients
+  std::vector<Instruction> instructions;
+  std::vector<Buffer> buffers;  // those of micro-batch scope have the same index in the forward and backward routine of a chunk
+};
+
+struct Call {
+  uint32_t routine = 0;
+  int32_t microBatch = 0;
+};
+
+/// The ranks that run the same list up to their coordinates: here, the ranks of one pipeline stage.
+struct RankClass {
+  int32_t stage = 0;
+  int64_t ranks = 1;
+  std::vector<Call> calls;
+  std::vector<Buffer> residents;  // step scope: weights, gradients, optimizer state, reserve
+  Bytes slotBytes;                // saved activations of one micro-batch, summed over the chunks of the stage
+  Bytes scratchBytes;             // the planned scratch area
+};
+
+/// A Plan lowered: what the Simulator and the Executor interpret. Device-free.
+struct Program {
+  MeshShape mesh;
+  int64_t microBatches = 1;
+  std::vector<Routine> routines;
+  std::vector<RankClass> rankClasses;  // by stage
+  std::vector<OperatorWork> work;      // distinct local work
+};
+
+/// Proves what a correct program has, and throws Error(internal) naming the instruction that breaks it: each receive has
+/// exactly one send of equal bytes, in equal order per pair of stages and direction; waits point backwards; a buffer is
+/// written before it is read and not used after it is freed.
+void validate(const Program& program);
+
+}  // namespace meshplan

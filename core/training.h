@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string_view>
+
+#include "core/tensor.h"
+
+namespace meshplan {
+
+/// fp32: everything in fp32 (no tensor cores before Ampere's tf32). tf32: fp32 storage, tf32 matrix products. bf16 and
+/// fp16: activations, weights and activation gradients in 16 bits, weight gradients accumulated in `gradientDType`,
+/// fp32 master weights and optimizer state.
+enum class Precision : uint8_t { fp32, tf32, bf16, fp16 };
+enum class OptimizerKind : uint8_t { sgd, momentum, adam, adamw };
+
+struct TrainingOptions {
+  Precision precision = Precision::bf16;
+  OptimizerKind optimizer = OptimizerKind::adamw;
+  /// Of the accumulated weight gradients under mixed precision; fp32 otherwise.
+  DType gradientDType = DType::f32;
+};
+
+bool isMixed(Precision p);
+/// The dtype activations and weights are stored in, and the one matrix units work in.
+DType storageDType(Precision p);
+DType computeDType(Precision p);
+/// fp32 optimizer-state tensors per parameter: sgd 0, momentum 1, adam and adamw 2.
+int optimizerStates(OptimizerKind k);
+
+std::string_view precisionName(Precision p);
+std::string_view optimizerName(OptimizerKind k);
+/// Throw Error(usage) naming the choices.
+Precision parsePrecision(std::string_view name);
+OptimizerKind parseOptimizer(std::string_view name);
+
+}  // namespace meshplan

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "core/timeline.h"
+#include "planner/cost_model.h"
+
+namespace meshplan {
+
+/// Seconds of each instruction alone on the machine: times[routine][instruction]. Sends carry the transfer's time,
+/// receives 0.
+struct InstructionTimes {
+  std::vector<std::vector<Seconds>> times;
+  double computeSlowdown = 1;     // of compute while a collective or transfer of the same rank runs beside it
+  double collectiveSlowdown = 1;  // of a collective while compute runs beside it
+};
+
+/// Asks the cost model once per distinct instruction.
+InstructionTimes costProgram(const Program& program, const Cluster& cluster, const CostModel& cost);
+
+struct SimulationOptions {
+  bool recordSpans = false;
+  bool recordMemory = false;
+};
+
+/// Interprets the program as real runtimes do: streams are queues, a transfer starts when both sides have posted it,
+/// transfers of one rank class that share a link share it max-min fairly, compute beside communication is slowed.
+/// One representative per rank class. Deterministic.
+Timeline simulate(const Program& program, const InstructionTimes& times, const SimulationOptions& options);
+
+}  // namespace meshplan
