@@ -2,27 +2,31 @@
 #pragma once
 
 #include <span>
-#include <string_view>
 
 #include "core/graph.h"
 #include "core/training.h"
 
 namespace meshplan {
 
-/// A matrix product as the hardware sees it: `batch` independent products [m,k] x [k,n]. A convolution is one over its
-/// implicit im2col (batch = groups, m = images x output positions, n = output channels, k = input channels x kernel).
+/// A matrix product as the hardware sees it: `batch` independent products [m,k] x [k,n]. A
+/// convolution is one over its implicit im2col (batch = groups, m = images x output positions, n =
+/// output channels, k = input channels x kernel).
 struct ContractionShape {
   double batch = 1, m = 1, n = 1, k = 1;
+  bool operator==(const ContractionShape&) const = default;
 };
 
 /// One attention call: queries [batch, heads, queryLength, headDim] against keys of kvHeads heads.
 struct AttentionShape {
-  double batch = 1, heads = 1, kvHeads = 1, queryLength = 1, keyLength = 1, headDim = 1, valueDim = 1;
+  double batch = 1, heads = 1, kvHeads = 1, queryLength = 1, keyLength = 1, headDim = 1,
+         valueDim = 1;
   bool causal = false;
   bool flash = true;  // false: scores are materialised in memory
+  bool operator==(const AttentionShape&) const = default;
 };
 
-/// The local work of one operator on one rank: all that a cost model, and a profile's key, needs to know about it.
+/// The local work of one operator on one rank: all that a cost model, and a profile's key, needs to
+/// know about it.
 struct OperatorWork {
   const OperatorDef* def = nullptr;
   Phase phase = Phase::forward;
@@ -30,19 +34,26 @@ struct OperatorWork {
   double flops = 0;            // a multiply-add is 2
   double bytes = 0;            // read and written in device memory, each tensor once
   double outputElements = 0;
-  int64_t kernels = 1;  // launches
+  int64_t kernels = 1;           // launches
   ContractionShape contraction;  // for contractions and convolutions
   AttentionShape attention;      // for attention
+  bool operator==(const OperatorWork&) const = default;
 };
 
-/// The nest of any operator: the def's own for a forward one; for a gradient operator the forward nest seen through its
-/// slots, where an axis that no output walks is a reduction.
-LoopNest nestOf(const Graph& graph, OpId id);
+/// The nest of a gradient operator: its forward operator's nest seen through its slots. An axis
+/// that no output walks is a reduction.
+LoopNest gradientNest(const LoopNest& forward, const Operator& gradient);
 
-/// The work of operator `id` with the given local tensor types (in the order of its inputs and outputs). For a gradient
-/// operator `forwardInputs` and `forwardOutputs` are the local types of its forward operator, else empty.
-OperatorWork workOf(const Graph& graph, OpId id, std::span<const TensorType> inputs,
-                    std::span<const TensorType> outputs, std::span<const TensorType> forwardInputs,
-                    std::span<const TensorType> forwardOutputs, Precision precision);
+/// The matrix product behind a nest with two tensor operands: an axis that both operands and the
+/// result walk is a batch axis, one of the result and the first operand belongs to m, of the result
+/// and the second to n, any other axis of the operands to k; an axis that only the result walks
+/// (kernel positions of a weight gradient) counts as m.
+ContractionShape contractionOf(const LoopNest& nest);
+
+/// The work of operator `id`, given its nest with local extents and its local tensor types. For a
+/// gradient operator `forwardFlops` is the local FLOPs of its forward operator (ignored otherwise).
+OperatorWork workOf(const Graph& graph, OpId id, const LoopNest& nest,
+                    std::span<const TensorType> inputs, std::span<const TensorType> outputs,
+                    double forwardFlops, Precision precision);
 
 }  // namespace meshplan
