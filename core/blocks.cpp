@@ -67,7 +67,12 @@ uint64_t hashOperator(const Graph& graph, size_t index) {
   for (TensorId id : op.inputs) {
     const Tensor& t = graph.tensor(id);
     h.add(static_cast<uint64_t>(t.kind));
-    h.add(t.producer.valid() ? index - t.producer.index() : 0);
+    if (!t.producer.valid())
+      h.add(0);
+    else if (t.producer.index() >= begin)
+      h.add(index - t.producer.index());
+    else
+      h.add(longRange[id.index()] ? kEntersFromAfar : kEnters);
     hashType(h, t.type);
   }
   for (TensorId id : op.outputs) hashType(h, graph.tensor(id).type);
@@ -78,6 +83,10 @@ struct Lifetime {
   TensorId tensor;
   size_t begin, end;  // crosses cuts begin < position <= end
 };
+
+bool isLong(const Lifetime& l, size_t forwardOps) {
+  return l.end - l.begin > std::max<size_t>(kMaxPeriod, forwardOps / kLongRangeShare);
+}
 
 std::vector<Lifetime> activationLifetimes(const Graph& graph, size_t forwardOps) {
   std::vector<Lifetime> lifetimes;
@@ -96,7 +105,7 @@ std::vector<Lifetime> activationLifetimes(const Graph& graph, size_t forwardOps)
 std::vector<size_t> cutPositions(const std::vector<Lifetime>& lifetimes, size_t forwardOps) {
   std::vector<int> crossing(forwardOps + 1);
   for (const Lifetime& l : lifetimes) {
-    if (l.end - l.begin > std::max<size_t>(kMaxPeriod, forwardOps / kLongRangeShare)) continue;
+    if (isLong(l, forwardOps)) continue;
     ++crossing[l.begin + 1];
     --crossing[l.end + 1 <= forwardOps ? l.end + 1 : forwardOps];
   }
@@ -152,10 +161,13 @@ size_t BlockChain::blockOf(OpId forwardOp) const {
 BlockChain findBlocks(const Graph& graph, size_t forwardOps) {
   const std::vector<Lifetime> lifetimes = activationLifetimes(graph, forwardOps);
   const std::vector<size_t> cuts = cutPositions(lifetimes, forwardOps);
+  std::vector<bool> longRange(graph.tensorCount());
+  for (const Lifetime& l : lifetimes) longRange[l.tensor.index()] = isLong(l, forwardOps);
   std::vector<uint64_t> segmentHash;
   for (size_t i = 0; i + 1 < cuts.size(); ++i) {
     Hash h;
-    for (size_t op = cuts[i]; op < cuts[i + 1]; ++op) h.add(hashOperator(graph, op));
+    for (size_t op = cuts[i]; op < cuts[i + 1]; ++op)
+      h.add(hashOperator(graph, op, cuts[i], longRange));
     segmentHash.push_back(h.value);
   }
 
@@ -201,7 +213,8 @@ std::string blockName(const Graph& graph, const Block& block) {
 
 uint64_t graphFingerprint(const Graph& graph, size_t forwardOps) {
   Hash h;
-  for (size_t i = 0; i < forwardOps; ++i) h.add(hashOperator(graph, i));
+  const std::vector<bool> longRange(graph.tensorCount());
+  for (size_t i = 0; i < forwardOps; ++i) h.add(hashOperator(graph, i, 0, longRange));
   return h.value;
 }
 
