@@ -53,9 +53,12 @@ void hashType(Hash& h, const TensorType& t) {
   for (int64_t d : t.shape) h.add(static_cast<uint64_t>(d));
 }
 
-/// Structure of one operator, its inputs named by distance to their producers (0: from outside the
-/// forward graph).
-uint64_t hashOperator(const Graph& graph, size_t index) {
+/// Structure of one operator of the segment that starts at `begin`. An input is named by the
+/// distance to its producer inside the segment; at most one short-lived activation enters a
+/// segment, so the others need only a marker.
+uint64_t hashOperator(const Graph& graph, size_t index, size_t begin,
+                      const std::vector<bool>& longRange) {
+  constexpr uint64_t kEnters = uint64_t{1} << 40, kEntersFromAfar = kEnters + 1;
   const Operator& op = graph.op(OpId(index));
   Hash h;
   h.add(op.def->name);
