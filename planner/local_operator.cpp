@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "planner/local_operator.h"
+
+#include "core/error.h"
+
+namespace meshplan {
+namespace {
+
+std::vector<TensorType> scaledTypes(const TrainingModel& model, const std::vector<TensorId>& ids,
+                                    int64_t samples) {
+  std::vector<TensorType> types;
+  types.reserve(ids.size());
+  for (TensorId t : ids) types.push_back(scaledType(model, t, samples));
+  return types;
+}
+
+/// The loop axis that the batch (or sequence) dimension of any of the tensors walks outermost.
+template <class DimOf>
+int8_t axisOf(const LoopNest& nest, const TrainingModel& model, const Operator& op, DimOf dimOf) {
+  const auto find = [&](const std::vector<TensorId>& ids, const std::vector<TensorWalk>& walks) {
+    for (size_t i = 0; i < ids.size(); ++i) {
+      const int8_t dim = dimOf(model.graph.tensor(ids[i]));
+      if (dim < 0 || static_cast<size_t>(dim) >= walks[i].size()) continue;
+      const int8_t axis = splitAxis(nest, walks[i][static_cast<size_t>(dim)]);
+      if (axis != kNoAxis) return axis;
+    }
+    return kNoAxis;
+  };
+  const int8_t fromInputs = find(op.inputs, nest.inputs);
+  return fromInputs != kNoAxis ? fromInputs : find(op.outputs, nest.outputs);
+}
+
+int64_t shardRanks(const Placement& p, size_t dim, int64_t ranks) {
+  return p.kind == Placement::shard && static_cast<size_t>(p.dim) == dim ? ranks : 1;
+}
+
+/// A gradient of a tensor that passed through as Partial is whole on every rank.
+OperatorStrategy forGradient(OperatorStrategy s) {
+  if (s.tensor == kPartialThrough) s.tensor = kReplicated;
+  if (s.expert == kPartialThrough) s.expert = kReplicated;
+  return s;
+}
+
+LocalOperator::Where operandWhere(const LoopNest& nest, const TensorWalk& walk,
+                                  OperatorStrategy s) {
+  return {operandPlacement(nest, walk, s.tensor), operandPlacement(nest, walk, s.expert)};
+}
+
+LocalOperator::Where resultWhere(const LoopNest& nest, const TensorWalk& walk, OperatorStrategy s) {
+  return {resultPlacement(nest, walk, s.tensor), resultPlacement(nest, walk, s.expert)};
+}
+
+LoopNest withLocalExtents(LoopNest nest, const OperatorStrategy& s, const StageMesh& mesh) {
+  if (s.tensor >= 0) nest.axes[static_cast<size_t>(s.tensor)].extent /= mesh.tensor;
+  if (s.expert >= 0) nest.axes[static_cast<size_t>(s.expert)].extent /= mesh.expert;
+  return nest;
+}
+
+bool isExpertAxis(const Axis& axis) {
+  return axis.name == "experts";
+}
+
+}  // namespace
+
+TensorType scaledType(const TrainingModel& model, TensorId id, int64_t samples) {
+  const Tensor& t = model.graph.tensor(id);
+  TensorType type = t.type;
+  if (t.batchDim < 0) return type;
+  int64_t& extent = type.shape[static_cast<size_t>(t.batchDim)];
+  const int64_t scaled = checkedMul(extent, samples);
+  if (scaled % model.referenceBatch != 0)
+    throw Error(ErrorKind::usage,
+                "dimension " + std::to_string(extent) + " of tensor '" + t.name +
+                    "' does not scale to a micro-batch of " + std::to_string(samples),
+                "choose a multiple of the model's batch " + std::to_string(model.referenceBatch));
+  extent = scaled / model.referenceBatch;
+  return type;
+}
+
+ScaledOperator scaleForward(const TrainingModel& model, OpId id, int64_t samples) {
+  const Operator& op = model.graph.op(id);
+  ScaledOperator scaled;
+  scaled.inputs = scaledTypes(model, op.inputs, samples);
+  scaled.outputs = scaledTypes(model, op.outputs, samples);
+  scaled.nest = op.def->nest({op.attributes, scaled.inputs, scaled.outputs});
+  scaled.batchAxis = axisOf(scaled.nest, model, op, [](const Tensor& t) { return t.batchDim; });
+  scaled.sequenceAxis =
+      axisOf(scaled.nest, model, op, [](const Tensor& t) { return t.sequenceDim; });
+  return scaled;
+}
+
+ScaledOperator scaleGradient(const TrainingModel& model, const ScaledOperator& forward, OpId id,
+                             int64_t samples) {
+  const Operator& op = model.graph.op(id);
+  ScaledOperator scaled;
+  scaled.inputs = scaledTypes(model, op.inputs, samples);
+  scaled.outputs = scaledTypes(model, op.outputs, samples);
+  scaled.nest = gradientNest(forward.nest, op);
+  scaled.batchAxis = forward.batchAxis;
+  scaled.sequenceAxis = forward.sequenceAxis;
+  return scaled;
+}
+
+TensorType placedType(TensorType type, LocalOperator::Where where, const StageMesh& mesh) {
+  for (size_t d = 0; d < type.shape.size(); ++d)
+    type.shape[d] /=
+        shardRanks(where.tensor, d, mesh.tensor) * shardRanks(where.expert, d, mesh.expert);
+  return type;
+}
+
+bool applicable(const ScaledOperator& op, const OperatorStrategy& s, const StageMesh& mesh) {
+  if (s.tensor >= 0 && !splittable(op.nest, s.tensor, mesh.tensor)) return false;
+  if (s.expert >= 0 && !splittable(op.nest, s.expert, mesh.expert)) return false;
+  if (s.tensor < 0 || s.tensor != s.expert) return true;
+  return op.nest.axes[static_cast<size_t>(s.tensor)].extent % (mesh.tensor * mesh.expert) == 0;
+}
+
+LocalOperator localise(const TrainingModel& model, OpId id, const ScaledOperator& op,
+                       const OperatorStrategy& strategy, const StageMesh& mesh,
+                       double forwardFlops) {
+  const bool gradient = !model.graph.op(id).outputSlots.empty();
+  const OperatorStrategy s = gradient ? forGradient(strategy) : strategy;
+  LocalOperator local;
+  for (size_t i = 0; i < op.inputs.size(); ++i) {
+    local.inputWhere.push_back(operandWhere(op.nest, op.nest.inputs[i], s));
+    local.inputs.push_back(placedType(op.inputs[i], local.inputWhere.back(), mesh));
+  }
+  for (size_t i = 0; i < op.outputs.size(); ++i) {
+    local.outputWhere.push_back(resultWhere(op.nest, op.nest.outputs[i], s));
+    local.outputs.push_back(placedType(op.outputs[i], local.outputWhere.back(), mesh));
+  }
+  local.work = workOf(model.graph, id, withLocalExtents(op.nest, s, mesh), local.inputs,
+                      local.outputs, forwardFlops, model.options.precision);
+  return local;
+}
+
+std::vector<OperatorStrategy> strategiesOf(const TrainingModel& model, OpId forward,
+                                           const ScaledOperator& op, const StageMesh& mesh,
+                                           bool sequenceParallel) {
+  const OperatorDef& def = *model.graph.op(forward).def;
+  std::vector<int8_t> tensorChoices{kReplicated}, expertChoices;
+  if (mesh.tensor > 1) {
+    for (size_t a = 0; a < op.nest.axes.size(); ++a) {
+      const auto axis = static_cast<int8_t>(a);
+      if (!sequenceParallel && axis == op.sequenceAxis) continue;
+      if (splittable(op.nest, axis, mesh.tensor)) tensorChoices.push_back(axis);
+    }
+    if (def.linear) tensorChoices.push_back(kPartialThrough);
+  }
+  if (mesh.expert > 1) {
+    for (size_t a = 0; a < op.nest.axes.size(); ++a)
+      if (isExpertAxis(op.nest.axes[a]) && splittable(op.nest, static_cast<int8_t>(a), mesh.expert))
+        expertChoices.push_back(static_cast<int8_t>(a));
+    if (op.batchAxis != kNoAxis) expertChoices.push_back(op.batchAxis);
+  }
+  if (expertChoices.empty()) expertChoices.push_back(kReplicated);
+
+  std::vector<OperatorStrategy> strategies;
+  for (int8_t e : expertChoices)
+    for (int8_t t : tensorChoices)
+      if (const OperatorStrategy s{t, e}; applicable(op, s, mesh)) strategies.push_back(s);
+  return strategies;
+}
+
+}  // namespace meshplan
