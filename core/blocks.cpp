@@ -189,6 +189,11 @@ BlockChain findBlocks(const Graph& graph, size_t forwardOps) {
     segment += length;
   }
 
+  chain.trunk.resize(graph.tensorCount());
+  for (const Lifetime& l : lifetimes) {
+    const auto cut = std::upper_bound(cuts.begin(), cuts.end(), l.begin);
+    chain.trunk[l.tensor.index()] = *cut <= l.end && !longRange[l.tensor.index()];
+  }
   chain.crossing.resize(chain.blocks.size());
   for (const Lifetime& l : lifetimes) {
     const size_t last = chain.blockOf(OpId(l.end));

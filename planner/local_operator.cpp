@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "planner/local_operator.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 
 namespace meshplan {
@@ -160,6 +162,16 @@ std::vector<OperatorStrategy> strategiesOf(const TrainingModel& model, OpId forw
     for (int8_t t : tensorChoices)
       if (const OperatorStrategy s{t, e}; applicable(op, s, mesh)) strategies.push_back(s);
   return strategies;
+}
+
+Bytes statisticBytes(const Operator& op, const LoopNest& nest, const LocalOperator& local,
+                     int8_t axis, int64_t ranks) {
+  if (axis < 0 || nest.axes[static_cast<size_t>(axis)].kind != AxisKind::normalised) return {};
+  const bool loss = op.def->opClass == OpClass::loss, gradient = !op.outputSlots.empty();
+  const int64_t values = loss ? (gradient ? 0 : 3) : 2;
+  int64_t elements = 0;
+  for (const TensorType& t : local.inputs) elements = std::max(elements, t.elements());
+  return Bytes(4 * values * elements / (nest.axes[static_cast<size_t>(axis)].extent / ranks));
 }
 
 }  // namespace meshplan

@@ -56,6 +56,13 @@ std::vector<OperatorStrategy> strategiesOf(const TrainingModel& model, OpId forw
                                            const ScaledOperator& op, const StageMesh& mesh,
                                            bool sequenceParallel);
 
+/// Bytes of the statistics (row maxima and sums, fp32) that an operator all-reduces itself when
+/// `axis` is split and normalised; 0 otherwise. A forward pass shares two values per row, a
+/// cross-entropy three (maximum, sum, target logit: Megatron-LM's vocabulary-parallel loss), a
+/// backward pass two, a cross-entropy's none.
+Bytes statisticBytes(const Operator& op, const LoopNest& nest, const LocalOperator& local,
+                     int8_t axis, int64_t ranks);
+
 /// The local type of a tensor with the batch scaled to `samples` and placed as said.
 TensorType placedType(TensorType scaled, LocalOperator::Where where, const StageMesh& mesh);
 TensorType scaledType(const TrainingModel& model, TensorId tensor, int64_t samples);
