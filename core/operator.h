@@ -89,7 +89,7 @@ struct OperatorDef {
   LoopNest (*nest)(const OpContext&) = nullptr;
 
   /// Forward FLOPs (a multiply-add is 2). Null: 2 x product of all axis extents for contractions and convolutions, one
-  /// per output element otherwise.
+  /// per output element otherwise (0 for views, movements and embeddings).
   double (*flops)(const OpContext&) = nullptr;
 
   /// Bytes moved to and from device memory by the forward pass. Null: each input read and each output written once
@@ -100,7 +100,9 @@ struct OperatorDef {
   /// What the gradient with respect to input `wrt` reads besides the outputs' gradients. Null: nothing.
   SlotSet (*needs)(const OpContext&, int wrt) = nullptr;
   /// FLOPs of all gradients together, as a multiple of the forward FLOPs (a split contraction costs 1 per operand).
+  /// `backwardFlopsOf`, where set, decides by attributes (attention); read both through `backwardRatio`.
   double backwardFlops = 1;
+  double (*backwardFlopsOf)(const OpContext&) = nullptr;
 
   /// Linear in all inputs together: Partial inputs may pass through and give Partial outputs.
   bool linear = false;
@@ -115,6 +117,7 @@ std::span<const OperatorDef> operatorDefs();
 
 Flops forwardFlops(const OperatorDef& def, const OpContext& context);
 double forwardBytes(const OperatorDef& def, const OpContext& context);
+double backwardRatio(const OperatorDef& def, const OpContext& context);
 
 /// The local nest: axis extents taken from the local types (an axis's extent is global in `nest` only if the types are).
 /// Checks that each dimension equals the product of the axes it walks where all are known; used by tests.

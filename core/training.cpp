@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/training.h"
+
+#include <array>
+#include <string>
+
+#include "core/error.h"
+
+namespace meshplan {
+namespace {
+
+constexpr std::array<std::string_view, 4> kPrecisions{"fp32", "tf32", "bf16", "fp16"};
+constexpr std::array<std::string_view, 4> kOptimizers{"sgd", "momentum", "adam", "adamw"};
+
+template <class T>
+T parse(const std::array<std::string_view, 4>& names, std::string_view name,
+        std::string_view what) {
+  std::string known;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (names[i] == name) return static_cast<T>(i);
+    known += (known.empty() ? "" : ", ") + std::string(names[i]);
+  }
+  throw Error(ErrorKind::usage, "unknown " + std::string(what) + " '" + std::string(name) + "'",
+              "one of " + known);
+}
+
+}  // namespace
+
+bool isMixed(Precision p) {
+  return p == Precision::bf16 || p == Precision::fp16;
+}
+
+DType storageDType(Precision p) {
+  return p == Precision::bf16 ? DType::bf16 : p == Precision::fp16 ? DType::f16 : DType::f32;
+}
+
+DType computeDType(Precision p) {
+  return p == Precision::tf32 ? DType::tf32 : storageDType(p);
+}
+
+int optimizerStates(OptimizerKind k) {
+  return k == OptimizerKind::sgd ? 0 : k == OptimizerKind::momentum ? 1 : 2;
+}
+
+std::string_view precisionName(Precision p) {
+  return kPrecisions[static_cast<size_t>(p)];
+}
+std::string_view optimizerName(OptimizerKind k) {
+  return kOptimizers[static_cast<size_t>(k)];
+}
+
+Precision parsePrecision(std::string_view name) {
+  return parse<Precision>(kPrecisions, name, "precision");
+}
+
+OptimizerKind parseOptimizer(std::string_view name) {
+  return parse<OptimizerKind>(kOptimizers, name, "optimizer");
+}
+
+}  // namespace meshplan
