@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "planner/analytic_cost.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "planner/collective_cost.h"
+
+namespace meshplan {
+namespace {
+
+double roundedMax(double a, double b) {
+  double a2 = a * a, b2 = b * b;
+  return std::sqrt(std::sqrt(a2 * a2 + b2 * b2));
+}
+
+double shapeFlops(const ContractionShape& s) { return 2 * s.batch * s.m * s.n * s.k; }
+
+void check(bool good, const DeviceSpec& spec, const char* problem) {
+  if (!good)
+    throw Error(ErrorKind::input, problem, "give a positive, finite figure").at(spec.name);
+}
+
+const DeviceSpec& checked(const DeviceSpec& spec) {
+  auto positive = [](double x) { return std::isfinite(x) && x > 0; };
+  check(positive(spec.memoryBandwidth.value), spec, "the memory bandwidth is not positive");
+  check(positive(spec.vectorPeak.value), spec, "the vector peak is not positive");
+  check(spec.multiprocessors > 0, spec, "the number of multiprocessors is not positive");
+  check(spec.l2.value >= 0, spec, "the L2 size is negative");
+  for (const auto& [dtype, peak] : spec.matrixPeak)
+    check(positive(peak.value), spec, "a matrix peak is not positive");
+  return spec;
+}
+
+}  // namespace
+
+AnalyticCost::AnalyticCost(const DeviceSpec& spec)
+    : parameters_(resolveParameters(checked(spec))), attention_(parameters_) {
+  for (size_t i = 0; i < kDTypes; ++i)
+    units_[i] = MatrixCost(spec, parameters_, static_cast<DType>(i));
+  secondsPerByte_ = 1 / (spec.memoryBandwidth.value * parameters_.memoryEfficiency);
+  cachedSecondsPerByte_ = secondsPerByte_ / parameters_.cacheSpeedup;
+  // Half of L2: the other half holds what the kernel writes and what its neighbours left.
+  cache_ = std::max(1.0, static_cast<double>(spec.l2.value) / 2);
+  secondsPerVectorFlop_ = 1 / spec.vectorPeak.value;
+}
+
+Estimate AnalyticCost::operatorTime(const OperatorWork& work) const {
+  Part part = deviceTime(work);
+  if (part.seconds <= 0) return {};
+  double launches = parameters_.launchFloor * static_cast<double>(work.kernels);
+  double seconds = std::max(part.seconds + launches, hostOverhead(work).value);
+  return {Seconds(seconds), part.uncertainty, Provenance::analytic};
+}
+
+Estimate AnalyticCost::collectiveTime(CollectiveKind kind, Bytes bytes,
+                                      const GroupTopology& group) const {
+  return collectiveCost(kind, bytes, group);
+}
+
+Seconds AnalyticCost::hostOverhead(const OperatorWork& work) const {
+  return Seconds(parameters_.hostOverhead * static_cast<double>(work.kernels));
+}
+
+AnalyticCost::Part AnalyticCost::deviceTime(const OperatorWork& work) const {
+  const DeviceParameters& p = parameters_;
+  switch (work.def->opClass) {
+    case OpClass::contraction:
+      return {contraction(work), p.contractionUncertainty};
+    case OpClass::convolution:
+      return {convolution(work), p.convolutionUncertainty};
+    case OpClass::attention:
+      return {attention(work), p.attentionUncertainty};
+    case OpClass::recurrent:
+      return {recurrent(work), p.contractionUncertainty};
+    case OpClass::normalization:
+    case OpClass::reduction:
+    case OpClass::loss:
+      return {memoryBound(work, p.rowwiseEfficiency), p.memoryUncertainty};
+    case OpClass::movement:
+    case OpClass::embedding:
+    case OpClass::moe:
+      return {memoryBound(work, p.gatherEfficiency), p.memoryUncertainty};
+    case OpClass::elementwise:
+    case OpClass::optimizer:
+    case OpClass::opaque:
+      return {memoryBound(work, 1), p.memoryUncertainty};
+    case OpClass::view:
+      break;
+  }
+  return {};
+}
+
+double AnalyticCost::contraction(const OperatorWork& work) const {
+  const MatrixCost& matrix = unit(work.compute);
+  double memory = memorySeconds(std::max(work.bytes, matrix.trafficBytes(work.contraction)));
+  double compute = matrix.seconds(work.contraction);
+  // Products that the shape does not show (an Einsum of three operands) run at the ceiling.
+  double hidden = std::max(0.0, work.flops - shapeFlops(work.contraction));
+  return roundedMax(compute + hidden / matrix.ceiling(), memory);
+}
+
+double AnalyticCost::convolution(const OperatorWork& work) const {
+  double efficiency = work.phase == Phase::backwardInput    ? parameters_.convolutionBackwardInput
+                      : work.phase == Phase::backwardWeight ? parameters_.convolutionBackwardWeight
+                                                            : parameters_.convolutionForward;
+  double compute = unit(work.compute).seconds(work.contraction) / efficiency;
+  return roundedMax(compute, memorySeconds(work.bytes));
+}
+
+double AnalyticCost::attention(const OperatorWork& work) const {
+  const MatrixCost& matrix = unit(work.compute);
+  bool backward = work.phase != Phase::forward;
+  double memory = memorySeconds(work.bytes);
+  if (work.attention.flash)
+    return roundedMax(attention_.flashSeconds(matrix, work.attention, backward), memory);
+  double passes = memorySeconds(attention_.scoreBytes(matrix, work.attention, backward));
+  return attention_.mathSeconds(matrix, work.attention, backward) + std::max(passes, memory);
+}
+
+double AnalyticCost::recurrent(const OperatorWork& work) const {
+  const MatrixCost& matrix = unit(work.compute);
+  double steps = static_cast<double>(std::max<int64_t>(1, work.kernels));
+  double perStep = matrix.seconds(work.contraction);
+  double compute = std::max(steps * perStep, work.flops / matrix.ceiling());
+  return roundedMax(compute, memorySeconds(work.bytes));
+}
+
+double AnalyticCost::memoryBound(const OperatorWork& work, double efficiency) const {
+  return std::max(memorySeconds(work.bytes) / efficiency, work.flops * secondsPerVectorFlop_);
+}
+
+double AnalyticCost::memorySeconds(double bytes) const {
+  if (bytes <= 0) return 0;
+  double fill = bytes / cache_;
+  double cached = bytes / (1 + fill * fill);
+  return (bytes - cached + parameters_.memoryHalfSize) * secondsPerByte_ +
+         cached * cachedSecondsPerByte_;
+}
+
+}  // namespace meshplan

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "planner/matrix_cost.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace meshplan {
+namespace {
+
+struct TileSize {
+  double rows, columns;
+};
+constexpr std::array<TileSize, 9> kTileSizes = {{{256, 128},
+                                                 {128, 256},
+                                                 {128, 128},
+                                                 {128, 64},
+                                                 {64, 128},
+                                                 {64, 64},
+                                                 {128, 32},
+                                                 {32, 128},
+                                                 {32, 32}}};
+constexpr int kMaxSplit = 32;
+constexpr double kMinSplitLength = 128;
+
+double ceilQuotient(double a, double b) {
+  double whole = static_cast<double>(static_cast<int64_t>(a / b));
+  return whole * b < a ? whole + 1 : whole;
+}
+
+bool hasMatrixUnits(const DeviceSpec& spec, DType compute) {
+  return spec.matrixPeak.count(compute) != 0 && matrixPeak(spec, compute) > spec.vectorPeak;
+}
+
+}  // namespace
+
+FlopsPerSecond matrixPeak(const DeviceSpec& spec, DType compute) {
+  auto own = spec.matrixPeak.find(compute);
+  if (own != spec.matrixPeak.end()) return own->second;
+  if (compute == DType::f64) return spec.vectorPeak / 2;
+  return spec.vectorPeak;
+}
+
+MatrixCost::MatrixCost(const DeviceSpec& spec, const DeviceParameters& p, DType compute) {
+  bool matrix = hasMatrixUnits(spec, compute);
+  peak_ = matrixPeak(spec, compute).value;
+  ceiling_ = peak_ * (matrix ? p.matrixCeiling : p.vectorCeiling);
+  multiprocessors_ = spec.multiprocessors;
+  elementBytes_ = static_cast<double>(dtypeBytes(compute));
+  prologue_ = matrix ? p.matrixTilePrologue : p.vectorTilePrologue;
+  quantisation_ = p.waveQuantisation;
+  unaligned_ = matrix ? p.unalignedPenalty : 1;
+  // A split writes and reads its fp32 parts in L2.
+  sumSecondsPerElement_ = 2 * 4 / (spec.memoryBandwidth.value * p.cacheSpeedup);
+  l2_ = static_cast<double>(spec.l2.value);
+  waveSide_ = 128 * std::sqrt(multiprocessors_);
+  double overhead = matrix ? p.matrixTileOverhead : p.vectorTileOverhead;
+  double secondsPerMac = 2 * multiprocessors_ / ceiling_;
+  for (size_t i = 0; i < tiles_.size(); ++i) {
+    auto [rows, columns] = kTileSizes[i];
+    tiles_[i] = {rows, columns, secondsPerMac * (rows * columns + overhead * (rows + columns))};
+  }
+}
+
+double MatrixCost::waves(double tiles) const {
+  double share = tiles / multiprocessors_;
+  if (share <= 1) return 1;
+  double whole = ceilQuotient(tiles, multiprocessors_);
+  return share + quantisation_ * (whole - share);
+}
+
+double MatrixCost::tileSeconds(const Tile& tile, const ContractionShape& s) const {
+  double tiles = s.batch * ceilQuotient(s.m, tile.rows) * ceilQuotient(s.n, tile.columns);
+  double best = waves(tiles) * (s.k * tile.secondsPerK + prologue_);
+  for (int split = 2; split <= kMaxSplit && tiles * split <= multiprocessors_; split *= 2) {
+    if (s.k < kMinSplitLength * split) break;
+    double sum = split * s.batch * s.m * s.n * sumSecondsPerElement_;
+    best = std::min(best, s.k / split * tile.secondsPerK + prologue_ * 2 + sum);
+  }
+  return best;
+}
+
+double MatrixCost::seconds(const ContractionShape& shape) const {
+  double best = tileSeconds(tiles_[0], shape);
+  for (size_t i = 1; i < tiles_.size(); ++i)
+    best = std::min(best, tileSeconds(tiles_[i], shape));
+  bool aligned = std::fmod(shape.n, 8) == 0 && std::fmod(shape.k, 8) == 0;
+  return aligned ? best : best * unaligned_;
+}
+
+double MatrixCost::trafficBytes(const ContractionShape& s) const {
+  double once = s.batch * (s.m * s.k + s.k * s.n + s.m * s.n) * elementBytes_;
+  if (once <= l2_) return once;
+  return std::max(once, 2 * s.batch * s.m * s.n * s.k * elementBytes_ / waveSide_);
+}
+
+}  // namespace meshplan
