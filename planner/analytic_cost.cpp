@@ -15,11 +15,12 @@ double roundedMax(double a, double b) {
   return std::sqrt(std::sqrt(a2 * a2 + b2 * b2));
 }
 
-double shapeFlops(const ContractionShape& s) { return 2 * s.batch * s.m * s.n * s.k; }
+double shapeFlops(const ContractionShape& s) {
+  return 2 * s.batch * s.m * s.n * s.k;
+}
 
 void check(bool good, const DeviceSpec& spec, const char* problem) {
-  if (!good)
-    throw Error(ErrorKind::input, problem, "give a positive, finite figure").at(spec.name);
+  if (!good) throw Error(ErrorKind::input, problem, "give a positive, finite figure").at(spec.name);
 }
 
 const DeviceSpec& checked(const DeviceSpec& spec) {
@@ -47,11 +48,11 @@ AnalyticCost::AnalyticCost(const DeviceSpec& spec)
 }
 
 Estimate AnalyticCost::operatorTime(const OperatorWork& work) const {
-  Part part = deviceTime(work);
-  if (part.seconds <= 0) return {};
-  double launches = parameters_.launchFloor * static_cast<double>(work.kernels);
-  double seconds = std::max(part.seconds + launches, hostOverhead(work).value);
-  return {Seconds(seconds), part.uncertainty, Provenance::analytic};
+  if (work.def->opClass == OpClass::view) return {};
+  double kernels = static_cast<double>(work.kernels);
+  auto [seconds, uncertainty] = kernelTime(work, work.flops / kernels, work.bytes / kernels);
+  seconds = std::max(seconds + parameters_.launchFloor, parameters_.hostOverhead);
+  return {Seconds(kernels * seconds), uncertainty, Provenance::analytic};
 }
 
 Estimate AnalyticCost::collectiveTime(CollectiveKind kind, Bytes bytes,
@@ -63,72 +64,64 @@ Seconds AnalyticCost::hostOverhead(const OperatorWork& work) const {
   return Seconds(parameters_.hostOverhead * static_cast<double>(work.kernels));
 }
 
-AnalyticCost::Part AnalyticCost::deviceTime(const OperatorWork& work) const {
+AnalyticCost::Part AnalyticCost::kernelTime(const OperatorWork& work, double flops,
+                                            double bytes) const {
   const DeviceParameters& p = parameters_;
   switch (work.def->opClass) {
     case OpClass::contraction:
-      return {contraction(work), p.contractionUncertainty};
-    case OpClass::convolution:
-      return {convolution(work), p.convolutionUncertainty};
-    case OpClass::attention:
-      return {attention(work), p.attentionUncertainty};
     case OpClass::recurrent:
-      return {recurrent(work), p.contractionUncertainty};
+      return {contraction(work, flops, bytes), p.contractionUncertainty};
+    case OpClass::convolution:
+      return {convolution(work, bytes), p.convolutionUncertainty};
+    case OpClass::attention:
+      return {attention(work, bytes), p.attentionUncertainty};
     case OpClass::normalization:
     case OpClass::reduction:
     case OpClass::loss:
-      return {memoryBound(work, p.rowwiseEfficiency), p.memoryUncertainty};
+      return {memoryBound(flops, bytes, p.rowwiseEfficiency), p.memoryUncertainty};
     case OpClass::movement:
     case OpClass::embedding:
     case OpClass::moe:
-      return {memoryBound(work, p.gatherEfficiency), p.memoryUncertainty};
+      return {memoryBound(flops, bytes, p.gatherEfficiency), p.memoryUncertainty};
     case OpClass::elementwise:
     case OpClass::optimizer:
     case OpClass::opaque:
-      return {memoryBound(work, 1), p.memoryUncertainty};
+      return {memoryBound(flops, bytes, 1), p.memoryUncertainty};
     case OpClass::view:
       break;
   }
   return {};
 }
 
-double AnalyticCost::contraction(const OperatorWork& work) const {
+double AnalyticCost::contraction(const OperatorWork& work, double flops, double bytes) const {
   const MatrixCost& matrix = unit(work.compute);
-  double memory = memorySeconds(std::max(work.bytes, matrix.trafficBytes(work.contraction)));
+  double memory = memorySeconds(matrix.trafficBytes(work.contraction, bytes));
   double compute = matrix.seconds(work.contraction);
   // Products that the shape does not show (an Einsum of three operands) run at the ceiling.
-  double hidden = std::max(0.0, work.flops - shapeFlops(work.contraction));
+  double hidden = std::max(0.0, flops - shapeFlops(work.contraction));
   return roundedMax(compute + hidden / matrix.ceiling(), memory);
 }
 
-double AnalyticCost::convolution(const OperatorWork& work) const {
+double AnalyticCost::convolution(const OperatorWork& work, double bytes) const {
   double efficiency = work.phase == Phase::backwardInput    ? parameters_.convolutionBackwardInput
                       : work.phase == Phase::backwardWeight ? parameters_.convolutionBackwardWeight
                                                             : parameters_.convolutionForward;
   double compute = unit(work.compute).seconds(work.contraction) / efficiency;
-  return roundedMax(compute, memorySeconds(work.bytes));
+  return roundedMax(compute, memorySeconds(bytes));
 }
 
-double AnalyticCost::attention(const OperatorWork& work) const {
+double AnalyticCost::attention(const OperatorWork& work, double bytes) const {
   const MatrixCost& matrix = unit(work.compute);
   bool backward = work.phase != Phase::forward;
-  double memory = memorySeconds(work.bytes);
+  double memory = memorySeconds(bytes);
   if (work.attention.flash)
     return roundedMax(attention_.flashSeconds(matrix, work.attention, backward), memory);
   double passes = memorySeconds(attention_.scoreBytes(matrix, work.attention, backward));
   return attention_.mathSeconds(matrix, work.attention, backward) + std::max(passes, memory);
 }
 
-double AnalyticCost::recurrent(const OperatorWork& work) const {
-  const MatrixCost& matrix = unit(work.compute);
-  double steps = static_cast<double>(std::max<int64_t>(1, work.kernels));
-  double perStep = matrix.seconds(work.contraction);
-  double compute = std::max(steps * perStep, work.flops / matrix.ceiling());
-  return roundedMax(compute, memorySeconds(work.bytes));
-}
-
-double AnalyticCost::memoryBound(const OperatorWork& work, double efficiency) const {
-  return std::max(memorySeconds(work.bytes) / efficiency, work.flops * secondsPerVectorFlop_);
+double AnalyticCost::memoryBound(double flops, double bytes, double efficiency) const {
+  return std::max(memorySeconds(bytes) / efficiency, flops * secondsPerVectorFlop_);
 }
 
 double AnalyticCost::memorySeconds(double bytes) const {

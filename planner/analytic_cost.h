@@ -8,13 +8,16 @@
 
 namespace meshplan {
 
-/// Seconds of one operator on one device from formulas (docs/cost_model.md, "Operators"); everything that depends on
-/// the device alone is computed once, so a call is a few hundred arithmetic operations and never allocates.
-///   matrix work   (compute^4 + memory^4)^(1/4) of its tiles and its traffic: a roofline with a rounded ridge
-///   other work    bytes over a bandwidth that rises with size, faster for what fits in L2; views are free
-/// plus a launch per kernel; and never less than the host needs to issue the kernels, because a step of eager kernels
-/// cannot be faster than that (`host_overhead` 0 models captured graphs).
-/// Throws Error(input) for a device whose figures are not positive or whose parameters are out of bounds.
+/// Seconds of one operator on one device from formulas (docs/cost_model.md, "Operators");
+/// everything that depends on the device alone is computed once, so a call is a few hundred
+/// arithmetic operations and never allocates.
+///   matrix work   (compute^4 + memory^4)^(1/4) of its tiles and its traffic: a roofline with a
+///   rounded ridge other work    bytes over a bandwidth that rises with size, faster for what fits
+///   in L2; views are free
+/// plus a launch per kernel; and never less than the host needs to issue the kernels, because a
+/// step of eager kernels cannot be faster than that (`host_overhead` 0 models captured graphs).
+/// Throws Error(input) for a device whose figures are not positive or whose parameters are out of
+/// bounds.
 class AnalyticCost : public CostModel {
  public:
   explicit AnalyticCost(const DeviceSpec& spec);
@@ -33,12 +36,13 @@ class AnalyticCost : public CostModel {
   struct Part {
     double seconds = 0, uncertainty = 0;
   };
-  Part deviceTime(const OperatorWork& work) const;
-  double contraction(const OperatorWork& work) const;
-  double convolution(const OperatorWork& work) const;
-  double attention(const OperatorWork& work) const;
-  double recurrent(const OperatorWork& work) const;
-  double memoryBound(const OperatorWork& work, double efficiency) const;
+  /// One of the `kernels` launches: its share of the FLOPs and bytes; the shapes are already per
+  /// launch.
+  Part kernelTime(const OperatorWork& work, double flops, double bytes) const;
+  double contraction(const OperatorWork& work, double flops, double bytes) const;
+  double convolution(const OperatorWork& work, double bytes) const;
+  double attention(const OperatorWork& work, double bytes) const;
+  double memoryBound(double flops, double bytes, double efficiency) const;
   double memorySeconds(double bytes) const;
   const MatrixCost& unit(DType compute) const { return units_[static_cast<size_t>(compute)]; }
 

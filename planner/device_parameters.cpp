@@ -130,7 +130,9 @@ constexpr Generation kGenerations[] = {
 
 }  // namespace
 
-std::span<const ParameterDefinition> parameterDefinitions() { return kDefinitions; }
+std::span<const ParameterDefinition> parameterDefinitions() {
+  return kDefinitions;
+}
 
 DeviceParameters defaultParameters(std::string_view architecture) {
   for (const Generation& g : kGenerations)

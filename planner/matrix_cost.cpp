@@ -19,7 +19,6 @@ constexpr std::array<TileSize, 9> kTileSizes = {{{256, 128},
                                                  {128, 32},
                                                  {32, 128},
                                                  {32, 32}}};
-constexpr int kMaxSplit = 32;
 constexpr double kMinSplitLength = 128;
 
 double ceilQuotient(double a, double b) {
@@ -71,7 +70,7 @@ double MatrixCost::waves(double tiles) const {
 double MatrixCost::tileSeconds(const Tile& tile, const ContractionShape& s) const {
   double tiles = s.batch * ceilQuotient(s.m, tile.rows) * ceilQuotient(s.n, tile.columns);
   double best = waves(tiles) * (s.k * tile.secondsPerK + prologue_);
-  for (int split = 2; split <= kMaxSplit && tiles * split <= multiprocessors_; split *= 2) {
+  for (int split = 2; tiles * split <= multiprocessors_; split *= 2) {
     if (s.k < kMinSplitLength * split) break;
     double sum = split * s.batch * s.m * s.n * sumSecondsPerElement_;
     best = std::min(best, s.k / split * tile.secondsPerK + prologue_ * 2 + sum);
@@ -81,14 +80,12 @@ double MatrixCost::tileSeconds(const Tile& tile, const ContractionShape& s) cons
 
 double MatrixCost::seconds(const ContractionShape& shape) const {
   double best = tileSeconds(tiles_[0], shape);
-  for (size_t i = 1; i < tiles_.size(); ++i)
-    best = std::min(best, tileSeconds(tiles_[i], shape));
+  for (size_t i = 1; i < tiles_.size(); ++i) best = std::min(best, tileSeconds(tiles_[i], shape));
   bool aligned = std::fmod(shape.n, 8) == 0 && std::fmod(shape.k, 8) == 0;
   return aligned ? best : best * unaligned_;
 }
 
-double MatrixCost::trafficBytes(const ContractionShape& s) const {
-  double once = s.batch * (s.m * s.k + s.k * s.n + s.m * s.n) * elementBytes_;
+double MatrixCost::trafficBytes(const ContractionShape& s, double once) const {
   if (once <= l2_) return once;
   return std::max(once, 2 * s.batch * s.m * s.n * s.k * elementBytes_ / waveSide_);
 }

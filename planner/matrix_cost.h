@@ -8,23 +8,25 @@
 
 namespace meshplan {
 
-/// Seconds of matrix products on the multiprocessors of one device at one compute dtype, without memory and launch.
-/// A product is cut into tiles Tm x Tn; a tile runs on one multiprocessor for
+/// Seconds of matrix products on the multiprocessors of one device at one compute dtype, without
+/// memory and launch. A product is cut into tiles Tm x Tn; a tile runs on one multiprocessor for
 ///     k (Tm Tn + c (Tm + Tn)) * 2 / (peak per multiprocessor * ceiling) + prologue
-/// where c, the tile overhead, charges the operands that each step loads. Tiles run in waves of one per
-/// multiprocessor; the last wave costs `waveQuantisation` of a whole one even if it is not full (NVIDIA, "Matrix
-/// Multiplication Background User's Guide"; NeuSight, arXiv:2407.13853). When there are fewer tiles than
-/// multiprocessors, k may be split among them, at the price of summing the parts. The fastest of a fixed set of tiles
-/// counts, as cuBLAS' heuristic would choose. Non-decreasing in batch, m, n and k, except that a multiple of 8 may be
-/// up to `unalignedPenalty` faster than its predecessors.
+/// where c, the tile overhead, charges the operands that each step loads. Tiles run in waves of one
+/// per multiprocessor; the last wave costs `waveQuantisation` of a whole one even if it is not full
+/// (NVIDIA, "Matrix Multiplication Background User's Guide"; NeuSight, arXiv:2407.13853). When
+/// there are fewer tiles than multiprocessors, k may be split among them, at the price of summing
+/// the parts. The fastest of a fixed set of tiles counts, as cuBLAS' heuristic would choose.
+/// Non-decreasing in batch, m, n and k, except that a multiple of 8 may be up to `unalignedPenalty`
+/// faster than its predecessors.
 class MatrixCost {
  public:
   MatrixCost() = default;
   MatrixCost(const DeviceSpec& spec, const DeviceParameters& parameters, DType compute);
 
   double seconds(const ContractionShape& shape) const;
-  /// Bytes that come from memory: each operand once, or once per wave that needs it where L2 cannot keep them.
-  double trafficBytes(const ContractionShape& shape) const;
+  /// Bytes that come from memory when `once` reads and writes each tensor once: that, or what the
+  /// waves read (a wave is a square of 128 x 128 tiles) where L2 cannot keep the operands.
+  double trafficBytes(const ContractionShape& shape, double once) const;
   double peak() const { return peak_; }        // FLOP/s of the datasheet
   double ceiling() const { return ceiling_; }  // FLOP/s of the inner loop of an endless tile
   double multiprocessors() const { return multiprocessors_; }
@@ -42,8 +44,8 @@ class MatrixCost {
   double quantisation_ = 1, unaligned_ = 1, sumSecondsPerElement_ = 0, l2_ = 0, waveSide_ = 1;
 };
 
-/// The datasheet's FLOP/s of matrix products at `compute`: the matrix units' where they have that dtype, else the
-/// vector units' (16-bit products accumulate in fp32 anyway; fp64 at half of fp32).
+/// The datasheet's FLOP/s of matrix products at `compute`: the matrix units' where they have that
+/// dtype, else the vector units' (16-bit products accumulate in fp32 anyway; fp64 at half of fp32).
 FlopsPerSecond matrixPeak(const DeviceSpec& spec, DType compute);
 
 }  // namespace meshplan
