@@ -62,6 +62,9 @@ struct Instruction {
   int32_t boundary = -1;
   bool backwardDirection = false;
   int32_t peerStage = -1;
+  /// A collective over the pipeline axis that only some stages take part in (a tied parameter, named by `boundary`): how
+  /// many do. 0: every rank of the group.
+  int32_t participants = 0;
 
   std::vector<uint32_t> waits;
   /// Into Routine::buffers: `allocates` come to life when it starts, `frees` end when it ends.

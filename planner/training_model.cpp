@@ -17,11 +17,14 @@ bool hasLoss(const Graph& graph, const Block& block) {
 void linkBackward(TrainingModel& model) {
   model.gradients.resize(model.forwardOps);
   model.gradientSum.resize(model.graph.tensorCount());
-  model.updates.resize(model.forwardOps);
+  model.updateOf.resize(model.graph.tensorCount());
+  model.hasGradient.resize(model.graph.tensorCount());
+  for (const Tensor& t : model.graph.tensors())
+    if (t.kind == TensorKind::gradient) model.hasGradient[t.forward.index()] = true;
   for (size_t i = model.forwardOps; i < model.graph.operatorCount(); ++i) {
     const Operator& op = model.graph.op(OpId(i));
     if (op.phase == Phase::update)
-      model.updates[model.graph.tensor(op.inputs[0]).consumers.front().index()].push_back(OpId(i));
+      model.updateOf[op.inputs[0].index()] = OpId(i);
     else if (op.outputSlots.empty())
       model.gradientSum[model.graph.tensor(op.outputs[0]).forward.index()] = OpId(i);
     else

@@ -25,8 +25,10 @@ struct TrainingModel {
   std::vector<std::vector<OpId>> gradients;
   /// Per forward tensor: the Sum operator that adds its gradients, if any.
   std::vector<OpId> gradientSum;
-  /// Per forward operator: the updates of the parameters that it is the first to use.
-  std::vector<std::vector<OpId>> updates;
+  /// Per parameter tensor: its Update operator.
+  std::vector<OpId> updateOf;
+  /// Per tensor: whether the backward pass makes a gradient of it.
+  std::vector<bool> hasGradient;
   /// Per block: whether full recomputation applies to it (repeated layers; all but the loss where
   /// nothing repeats).
   std::vector<bool> recomputable;

@@ -1,0 +1,584 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "planner/chunk_lowering.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "planner/routine_builder.h"
+#include "planner/update_lowering.h"
+
+namespace meshplan {
+namespace {
+
+using Where = LocalOperator::Where;
+
+Placement whole(Placement p) {
+  return p == kPartial ? kReplicate : p;
+}
+
+class ChunkLowering {
+ public:
+  ChunkLowering(const TrainingModel& model, const Plan& plan, LayerCache& layers, int64_t chunk)
+      : model_(model),
+        graph_(model.graph),
+        plan_(plan),
+        layers_(layers),
+        chunk_(chunk),
+        firstBlock_(static_cast<size_t>(plan.chunkStarts[static_cast<size_t>(chunk)])),
+        endBlock_(static_cast<size_t>(plan.chunkStarts[static_cast<size_t>(chunk) + 1])) {}
+
+  ChunkRoutines run() {
+    collectParameters();
+    ChunkRoutines result;
+    result.forward = lowerForward();
+    const bool replicated = plan_.mesh.replicas() > 1 && !parameters_.empty();
+    const bool everyTime = replicated && plan_.zeroStage >= 2;
+    result.backward = lowerBackward(everyTime);
+    std::vector<Routine*> backwards{&result.backward};
+    if (replicated && !everyTime) {
+      result.backwardLast = lowerBackward(true);
+      result.backwardLast->lastMicroBatch = true;
+      backwards.push_back(&*result.backwardLast);
+    }
+    finishLifetimes(result.forward, backwards, buffers_);
+    result.update = lowerUpdate(model_, plan_, layers_, chunk_, parameters_);
+    result.parameters = std::move(parameters_);
+    return result;
+  }
+
+ private:
+  // --- parameters -------------------------------------------------------------------------------
+
+  void collectParameters() {
+    parameterOf_.assign(graph_.tensorCount(), -1);
+    forEachOperator([&](OpId id) {
+      const LocalLayer& layer = layers_.layer(id);
+      const auto& inputs = graph_.op(id).inputs;
+      for (size_t i = 0; i < inputs.size(); ++i)
+        if (graph_.tensor(inputs[i]).kind == TensorKind::parameter)
+          addParameterUse(id, layer, inputs[i], i);
+    });
+  }
+
+  void addParameterUse(OpId id, const LocalLayer& layer, TensorId tensor, size_t input) {
+    int& index = parameterOf_[tensor.index()];
+    if (index < 0) {
+      index = static_cast<int>(parameters_.size());
+      LocalParameter p;
+      p.tensor = tensor;
+      p.type = layer.forward.inputs[input];
+      const bool ofExperts = layer.forward.inputWhere[input].expert.kind == Placement::shard;
+      p.replicas = ofExperts ? MeshAxes(MeshAxis::data) : MeshAxis::data | MeshAxis::expert;
+      parameters_.push_back(p);
+    }
+    LocalParameter& p = parameters_[static_cast<size_t>(index)];
+    const auto& gradients = model_.gradients[id.index()];
+    for (size_t g = 0; g < gradients.size(); ++g) {
+      const auto& slots = graph_.op(gradients[g]).outputSlots;
+      for (size_t o = 0; o < slots.size(); ++o) {
+        if (slots[o].index != input) continue;
+        ++p.contributions;
+        p.gradientType = layer.gradients[g].outputs[o].dtype;
+        p.partialOnTensor = layer.gradients[g].outputWhere[o].tensor == kPartial;
+      }
+    }
+  }
+
+  template <class F>
+  void forEachOperator(F f) const {
+    for (size_t b = firstBlock_; b < endBlock_; ++b)
+      for (uint32_t i = model_.chain.blocks[b].begin; i < model_.chain.blocks[b].end; ++i)
+        f(OpId(i));
+  }
+
+  // --- forward ----------------------------------------------------------------------------------
+
+  Routine lowerForward() {
+    RoutineBuilder b(Routine::Kind::forward, chunk_, layers_, buffers_);
+    Versions versions;
+    blockEnds_.clear();
+    if (chunk_ > 0) receive(b, chunk_ - 1, false, firstBlock_ - 1, versions);
+    for (size_t block = firstBlock_; block < endBlock_; ++block) {
+      gatherWeights(b, block);
+      const Block& range = model_.chain.blocks[block];
+      for (uint32_t i = range.begin; i < range.end; ++i)
+        lowerOperator(b, versions, OpId(i), false, -1);
+      blockEnds_.push_back(b.size() - 1);
+    }
+    if (chunk_ + 1 < plan_.chunks()) {
+      std::vector<Version> leaving;
+      for (TensorId t : model_.chain.crossing[endBlock_ - 1])
+        leaving.push_back(versions.at(t).front());
+      send(b, chunk_, false, model_.chain.crossing[endBlock_ - 1], leaving);
+    }
+    forwardVersions_ = versions;
+    return b.routine();
+  }
+
+  void lowerOperator(RoutineBuilder& b, Versions& versions, OpId id, bool recomputed,
+                     int32_t gate) {
+    const LocalLayer& layer = layers_.layer(id);
+    const Operator& op = graph_.op(id);
+    if (op.def->opClass == OpClass::view) return aliasView(b, versions, id, layer);
+
+    Instruction compute;
+    compute.op = id;
+    compute.work = layer.forwardWork;
+    compute.recomputed = recomputed;
+    std::vector<int32_t> waits{gate};
+    for (size_t i = 0; i < op.inputs.size(); ++i)
+      read(b, versions, op.inputs[i], layer.forward.inputWhere[i], gate, compute, waits);
+    std::vector<Version> made;
+    for (size_t i = 0; i < op.outputs.size(); ++i)
+      made.push_back({layer.forward.outputWhere[i],
+                      b.allocate(compute, graph_.tensor(op.outputs[i]).name, op.outputs[i],
+                                 layer.forward.outputs[i].bytes(), MemoryCategory::activations),
+                      0, false});
+    const int32_t ready =
+        shareStatistics(b, op, layer.scaled, layer.forward, id, b.add(std::move(compute), waits));
+    for (size_t i = 0; i < made.size(); ++i) {
+      made[i].ready = ready;
+      versions[op.outputs[i]] = {made[i]};
+    }
+  }
+
+  void aliasView(RoutineBuilder& b, Versions& versions, OpId id, const LocalLayer& layer) {
+    const Operator& op = graph_.op(id);
+    if (!graph_.tensor(op.inputs[0]).producer.valid()) return;
+    Version v = require(b, versions, op.inputs[0], layer.forward.inputWhere[0], -1);
+    v.where = layer.forward.outputWhere[0];
+    versions[op.outputs[0]] = {v};
+  }
+
+  /// Makes `instruction` read a tensor: weights that had to be gathered, or an activation placed as
+  /// wanted.
+  void read(RoutineBuilder& b, Versions& versions, TensorId t, Where where, int32_t notBefore,
+            Instruction& instruction, std::vector<int32_t>& waits) {
+    const Tensor& tensor = graph_.tensor(t);
+    if (tensor.kind == TensorKind::parameter) {
+      const LocalParameter& p = parameters_[static_cast<size_t>(parameterOf_[t.index()])];
+      for (const GatheredWeights& g : gathered_)
+        if (g.replicas == p.replicas) {
+          waits.push_back(g.ready);
+          instruction.reads.push_back(g.buffer);
+        }
+    } else if (isActivation(tensor)) {
+      const Version v = require(b, versions, t, where, notBefore);
+      waits.push_back(v.ready);
+      instruction.reads.push_back(v.buffer);
+    }
+  }
+
+  bool isActivation(const Tensor& t) const {
+    return t.kind == TensorKind::activation && t.producer.valid();
+  }
+
+  Version require(RoutineBuilder& b, Versions& versions, TensorId t, Where where,
+                  int32_t notBefore) {
+    if (versions[t].empty()) remakeView(b, versions, t);
+    const std::vector<Version>& list = versions[t];
+    for (const Version& v : list)
+      if (v.where == where) return v;
+    const auto cheap = std::find_if(list.begin(), list.end(), [&](const Version& v) {
+      return conversion(v.where.tensor, where.tensor).kind <= CollectiveKind::slice &&
+             conversion(v.where.expert, where.expert).kind <= CollectiveKind::slice;
+    });
+    const Version source = cheap == list.end() ? list.front() : *cheap;
+    const Version made =
+        b.convert(t, source, where, uniformDemand(t), notBefore, graph_.tensor(t).name);
+    versions[t].push_back(made);
+    return made;
+  }
+
+  /// A view of something that was not kept is a view of the kept form of it.
+  void remakeView(RoutineBuilder& b, Versions& versions, TensorId t) {
+    const OpId producer = graph_.tensor(t).producer;
+    if (graph_.op(producer).def->opClass != OpClass::view)
+      throw Error(ErrorKind::internal,
+                  "tensor '" + graph_.tensor(t).name + "' is read before it is made");
+    aliasView(b, versions, producer, layers_.layer(producer));
+  }
+
+  /// Whether all forward readers want the tensor placed alike, so that a collective may overwrite
+  /// its operand.
+  bool uniformDemand(TensorId t) {
+    const Where* first = nullptr;
+    for (OpId reader : graph_.tensor(t).consumers) {
+      if (reader.index() >= model_.forwardOps) continue;
+      const auto& inputs = graph_.op(reader).inputs;
+      for (size_t i = 0; i < inputs.size(); ++i) {
+        if (inputs[i] != t) continue;
+        const Where& where = layers_.layer(reader).forward.inputWhere[i];
+        if (first && !(*first == where)) return false;
+        first = &where;
+      }
+    }
+    return true;
+  }
+
+  int32_t shareStatistics(RoutineBuilder& b, const Operator& op, const ScaledOperator& scaled,
+                          const LocalOperator& local, OpId forward, int32_t after) {
+    const int8_t axis = plan_.strategies[forward.index()].tensor;
+    Instruction share;
+    share.bytes = statisticBytes(op, scaled.nest, local, axis, layers_.mesh().tensor);
+    if (share.bytes.value == 0) return after;
+    share.kind = Instruction::Kind::collective;
+    share.stream = Stream::tensor;
+    share.collective = CollectiveKind::allReduce;
+    share.axes = MeshAxis::tensor;
+    return b.add(std::move(share), {after});
+  }
+
+  // --- pipeline transfers ------------------------------------------------------------------------
+
+  int32_t receive(RoutineBuilder& b, int64_t boundary, bool backward, size_t cut, Versions& into) {
+    Instruction receive;
+    receive.kind = Instruction::Kind::receive;
+    receive.stream = Stream::receive;
+    receive.boundary = static_cast<int32_t>(boundary);
+    receive.backwardDirection = backward;
+    receive.peerStage = static_cast<int32_t>((boundary + (backward ? 1 : 0)) % plan_.mesh.pipeline);
+    std::vector<std::pair<TensorId, Version>> arrived;
+    for (TensorId t : model_.chain.crossing[cut]) {
+      if (backward && !model_.hasGradient[t.index()]) continue;
+      const Where where = backward ? gradientWhere(t) : layers_.where(t);
+      const Bytes bytes = layers_.placed(t, where).bytes();
+      receive.bytes += bytes;
+      arrived.emplace_back(
+          t, Version{where,
+                     b.allocate(receive, graph_.tensor(t).name + (backward ? ".grad" : ""), t,
+                                bytes, MemoryCategory::activations),
+                     b.size(), false});
+    }
+    for (const auto& [t, version] : arrived) into[t].push_back(version);
+    return b.add(std::move(receive), {});
+  }
+
+  void send(RoutineBuilder& b, int64_t boundary, bool backward,
+            const std::vector<TensorId>& tensors, const std::vector<Version>& versions) {
+    Instruction send;
+    send.kind = Instruction::Kind::send;
+    send.stream = Stream::send;
+    send.boundary = static_cast<int32_t>(boundary);
+    send.backwardDirection = backward;
+    send.peerStage = static_cast<int32_t>((boundary + (backward ? 0 : 1)) % plan_.mesh.pipeline);
+    std::vector<int32_t> waits;
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      send.bytes += layers_.placed(tensors[i], versions[i].where).bytes();
+      send.reads.push_back(versions[i].buffer);
+      waits.push_back(versions[i].ready);
+    }
+    b.add(std::move(send), waits);
+  }
+
+  // --- backward ----------------------------------------------------------------------------------
+
+  struct Bucket {
+    Bytes bytes;
+    std::vector<int32_t> waits;
+    std::vector<BufferIndex> gradients;
+  };
+
+  Routine lowerBackward(bool reduce) {
+    RoutineBuilder b(Routine::Kind::backward, chunk_, layers_, buffers_);
+    Versions versions = keptVersions();
+    Versions gradients;
+    reduce_ = reduce;
+    buckets_.clear();
+    blockEnds_.clear();
+    contributionsLeft_.clear();
+    for (const LocalParameter& p : parameters_) contributionsLeft_.push_back(p.contributions);
+    const int32_t gate =
+        chunk_ + 1 < plan_.chunks() ? receive(b, chunk_, true, endBlock_ - 1, gradients) : -1;
+    for (size_t block = endBlock_; block-- > firstBlock_;) {
+      gatherWeights(b, block);
+      if (plan_.recompute == Recompute::full && model_.recomputable[block])
+        recomputeBlock(b, versions, block, gate);
+      const Block& range = model_.chain.blocks[block];
+      for (uint32_t i = range.end; i-- > range.begin;)
+        lowerGradients(b, versions, gradients, OpId(i), gate);
+      blockEnds_.push_back(b.size() - 1);
+    }
+    if (chunk_ > 0) sendGradients(b, gradients);
+    for (auto& [replicas, bucket] : buckets_) emitBucket(b, replicas, bucket);
+    return b.routine();
+  }
+
+  Versions keptVersions() const {
+    Versions kept;
+    for (const auto& [t, list] : forwardVersions_)
+      for (Version v : list) {
+        if (v.gathered) continue;
+        v.ready = -1;
+        kept[t].push_back(v);
+      }
+    return kept;
+  }
+
+  void recomputeBlock(RoutineBuilder& b, Versions& versions, size_t block, int32_t gate) {
+    const Block& range = model_.chain.blocks[block];
+    for (uint32_t i = range.begin; i < range.end; ++i)
+      for (TensorId t : graph_.op(OpId(i)).outputs) versions.erase(t);
+    for (uint32_t i = range.begin; i < range.end; ++i)
+      lowerOperator(b, versions, OpId(i), true, gate);
+  }
+
+  /// Attention that kept its scores recomputes them under selective recomputation (Korthikanti et
+  /// al., section 4.2).
+  bool recomputedSelectively(const Operator& op) const {
+    return plan_.recompute == Recompute::selective && op.def->opClass == OpClass::attention &&
+           op.outputs.size() > 2;
+  }
+
+  void lowerGradients(RoutineBuilder& b, Versions& versions, Versions& gradients, OpId id,
+                      int32_t gate) {
+    const Operator& op = graph_.op(id);
+    const LocalLayer& layer = layers_.layer(id);
+    std::vector<Version> incoming(op.outputs.size());
+    int32_t latest = gate;
+    bool any = op.def->opClass == OpClass::loss;
+    for (size_t j = 0; j < op.outputs.size(); ++j) {
+      if (gradients[op.outputs[j]].empty()) continue;
+      incoming[j] = settle(b, gradients, op.outputs[j]);
+      latest = std::max(latest, incoming[j].ready);
+      any = true;
+    }
+    if (!any) return;
+    if (recomputedSelectively(op)) {
+      for (size_t j = 1; j < op.outputs.size(); ++j) versions.erase(op.outputs[j]);
+      lowerOperator(b, versions, id, true, latest);
+    }
+    for (size_t g = 0; g < model_.gradients[id.index()].size(); ++g)
+      lowerGradient(b, versions, gradients, id, layer, g, incoming, latest);
+    for (TensorId t : op.outputs) gradients.erase(t);
+  }
+
+  void lowerGradient(RoutineBuilder& b, Versions& versions, Versions& gradients, OpId forward,
+                     const LocalLayer& layer, size_t g, const std::vector<Version>& incoming,
+                     int32_t latest) {
+    const OpId id = model_.gradients[forward.index()][g];
+    const Operator &op = graph_.op(id), &source = graph_.op(forward);
+    const LocalOperator& local = layer.gradients[g];
+    if (op.def->opClass == OpClass::view) {
+      Version v = incoming[0];
+      v.where = local.outputWhere[0];
+      gradients[source.inputs[0]].push_back(v);
+      return;
+    }
+    Instruction compute;
+    compute.op = id;
+    compute.work = layer.gradientWork[g];
+    std::vector<int32_t> waits{latest};
+    for (size_t k = 0; k < op.inputSlots.size(); ++k) {
+      const Slot slot = op.inputSlots[k];
+      if (slot.kind == Slot::outputGradient) {
+        const Version v =
+            b.convert(source.outputs[slot.index], incoming[slot.index], local.inputWhere[k], true,
+                      latest, graph_.tensor(op.inputs[k]).name);
+        waits.push_back(v.ready);
+        compute.reads.push_back(v.buffer);
+      } else {
+        read(b, versions, op.inputs[k], local.inputWhere[k], latest, compute, waits);
+      }
+    }
+    std::vector<std::pair<TensorId, Version>> made;
+    std::vector<std::pair<TensorId, BufferIndex>> ofParameters;
+    for (size_t o = 0; o < op.outputSlots.size(); ++o) {
+      const TensorId of = source.inputs[op.outputSlots[o].index];
+      const bool ofParameter = graph_.tensor(of).kind == TensorKind::parameter;
+      if (ofParameter && !shardsGradients()) {
+        ofParameters.emplace_back(of, kNoBuffer);
+        continue;
+      }
+      const BufferIndex buffer = b.allocate(
+          compute, graph_.tensor(op.outputs[o]).name, op.outputs[o], local.outputs[o].bytes(),
+          ofParameter ? MemoryCategory::gradients : MemoryCategory::activations);
+      if (ofParameter)
+        ofParameters.emplace_back(of, buffer);
+      else
+        made.push_back({of, {local.outputWhere[o], buffer, 0, false}});
+    }
+    const int32_t done = b.add(std::move(compute), waits);
+    const int32_t ready = shareStatistics(b, op, layer.scaledGradients[g], local, forward, done);
+    for (auto& [of, version] : made) {
+      version.ready = ready;
+      gradients[of].push_back(version);
+    }
+    for (auto [of, buffer] : ofParameters) addParameterGradient(b, of, done, buffer);
+  }
+
+  /// Where the gradient of an activation is wanted by its producer's gradient operators: like the
+  /// activation, but whole.
+  Where gradientWhere(TensorId t) {
+    const Where where = layers_.where(t);
+    return {whole(where.tensor), whole(where.expert)};
+  }
+
+  /// Brings all contributions to one gradient together: equal placements are added before they are
+  /// converted.
+  Version settle(RoutineBuilder& b, Versions& gradients, TensorId t) {
+    std::vector<Version>& parts = gradients[t];
+    const Where wanted = gradientWhere(t);
+    const std::string& name = graph_.tensor(t).name;
+    std::vector<Version> whole;
+    while (!parts.empty()) {
+      const Where where = parts.front().where;
+      const auto rest = std::stable_partition(parts.begin(), parts.end(),
+                                              [&](const Version& v) { return v.where == where; });
+      const Version sum = add(b, t, {parts.begin(), rest});
+      parts.erase(parts.begin(), rest);
+      whole.push_back(b.convert(t, sum, wanted, true, -1, name + ".grad"));
+    }
+    parts = {add(b, t, whole)};
+    return parts.front();
+  }
+
+  Version add(RoutineBuilder& b, TensorId t, const std::vector<Version>& parts) {
+    if (parts.size() == 1) return parts.front();
+    const TensorType type = layers_.placed(t, parts.front().where);
+    const auto count = static_cast<double>(parts.size());
+    const auto elements = static_cast<double>(type.elements());
+    OperatorWork work;
+    work.def = &operatorDef("Sum");
+    work.phase = Phase::backwardInput;
+    work.compute = computeDType(plan_.training.precision);
+    work.flops = (count - 1) * elements;
+    work.bytes = (count + 1) * static_cast<double>(type.bytes().value);
+    work.outputElements = elements;
+    Instruction sum;
+    sum.op = model_.gradientSum[t.index()];
+    sum.work = layers_.addWork(work);
+    std::vector<int32_t> waits;
+    for (const Version& v : parts) {
+      waits.push_back(v.ready);
+      sum.reads.push_back(v.buffer);
+    }
+    Version result{parts.front().where, 0, 0, false};
+    result.buffer = b.allocate(sum, graph_.tensor(t).name + ".grad", t, type.bytes(),
+                               MemoryCategory::activations);
+    result.ready = b.add(std::move(sum), waits);
+    return result;
+  }
+
+  void sendGradients(RoutineBuilder& b, Versions& gradients) {
+    std::vector<TensorId> tensors;
+    std::vector<Version> versions;
+    for (TensorId t : model_.chain.crossing[firstBlock_ - 1]) {
+      if (!model_.hasGradient[t.index()]) continue;
+      tensors.push_back(t);
+      versions.push_back(settle(b, gradients, t));
+    }
+    send(b, chunk_ - 1, true, tensors, versions);
+  }
+
+  // --- data parallelism
+  // ---------------------------------------------------------------------------
+
+  static constexpr BufferIndex kNoBuffer = UINT32_MAX;
+
+  /// ZeRO-2 and ZeRO-3 keep only a share of each gradient: the whole one lives until its bucket is
+  /// scattered.
+  bool shardsGradients() const { return plan_.zeroStage >= 2 && plan_.mesh.replicas() > 1; }
+
+  void addParameterGradient(RoutineBuilder& b, TensorId t, int32_t ready, BufferIndex buffer) {
+    const auto index = static_cast<size_t>(parameterOf_[t.index()]);
+    const LocalParameter& p = parameters_[index];
+    if (!reduce_ || plan_.mesh.size(p.replicas) <= 1) return;
+    Bucket& bucket = buckets_[p.replicas];
+    bucket.waits.push_back(ready);
+    if (buffer != kNoBuffer) bucket.gradients.push_back(buffer);
+    if (--contributionsLeft_[index] > 0) return;
+    bucket.bytes += p.gradientBytes();
+    if (bucket.bytes.value < plan_.bucketBytes) return;
+    emitBucket(b, p.replicas, bucket);
+    bucket = {};
+  }
+
+  void emitBucket(RoutineBuilder& b, MeshAxes replicas, const Bucket& bucket) {
+    if (bucket.bytes.value == 0) return;
+    Instruction reduce;
+    reduce.kind = Instruction::Kind::collective;
+    reduce.stream = Stream::data;
+    reduce.collective =
+        plan_.zeroStage == 0 ? CollectiveKind::allReduce : CollectiveKind::reduceScatter;
+    reduce.axes = replicas;
+    reduce.bytes = bucket.bytes;
+    reduce.reads = bucket.gradients;
+    b.add(std::move(reduce), bucket.waits);
+  }
+
+  struct GatheredWeights {
+    MeshAxes replicas;
+    int32_t ready;
+    BufferIndex buffer;
+  };
+
+  /// ZeRO-3: the weights of a block, gathered while the block before it runs.
+  void gatherWeights(RoutineBuilder& b, size_t block) {
+    gathered_.clear();
+    if (plan_.zeroStage < 3) return;
+    std::map<MeshAxes, Bytes> bytes;
+    const Block& range = model_.chain.blocks[block];
+    std::vector<bool> seen(parameters_.size());
+    for (uint32_t i = range.begin; i < range.end; ++i)
+      for (TensorId t : graph_.op(OpId(i)).inputs) {
+        const int index = parameterOf_[t.index()];
+        if (index < 0 || seen[static_cast<size_t>(index)]) continue;
+        seen[static_cast<size_t>(index)] = true;
+        const LocalParameter& p = parameters_[static_cast<size_t>(index)];
+        bytes[p.replicas] += p.type.bytes();
+      }
+    const int32_t notBefore = blockEnds_.size() < 2 ? -1 : blockEnds_[blockEnds_.size() - 2];
+    for (const auto& [replicas, size] : bytes) {
+      if (plan_.mesh.size(replicas) <= 1) continue;
+      Instruction gather;
+      gather.kind = Instruction::Kind::collective;
+      gather.stream = Stream::data;
+      gather.collective = CollectiveKind::allGather;
+      gather.axes = replicas;
+      gather.bytes = size;
+      const BufferIndex buffer = b.allocate(gather, blockName(graph_, range) + ".weights", {}, size,
+                                            MemoryCategory::weights);
+      gathered_.push_back({replicas, b.add(std::move(gather), {notBefore}), buffer});
+    }
+  }
+
+  const TrainingModel& model_;
+  const Graph& graph_;
+  const Plan& plan_;
+  LayerCache& layers_;
+  int64_t chunk_;
+  size_t firstBlock_, endBlock_;
+
+  std::vector<Buffer> buffers_;
+  std::vector<LocalParameter> parameters_;
+  std::vector<int> parameterOf_;  // per tensor, -1: not one of this chunk's
+  Versions forwardVersions_;
+  std::vector<int32_t> blockEnds_;  // last instruction of each block lowered so far
+  std::vector<GatheredWeights> gathered_;
+  bool reduce_ = false;
+  std::vector<int> contributionsLeft_;
+  std::map<MeshAxes, Bucket> buckets_;
+};
+
+}  // namespace
+
+ChunkRoutines lowerChunk(const TrainingModel& model, const Plan& plan, LayerCache& layers,
+                         int64_t chunk) {
+  return ChunkLowering(model, plan, layers, chunk).run();
+}
+
+std::vector<int64_t> stagesUsing(const TrainingModel& model, const Plan& plan, TensorId parameter) {
+  std::vector<int64_t> stages;
+  for (OpId reader : model.graph.tensor(parameter).consumers) {
+    if (reader.index() >= model.forwardOps) continue;
+    const auto block = static_cast<int64_t>(model.chain.blockOf(reader));
+    const auto next = std::upper_bound(plan.chunkStarts.begin(), plan.chunkStarts.end(), block);
+    stages.push_back((next - plan.chunkStarts.begin() - 1) % plan.mesh.pipeline);
+  }
+  std::sort(stages.begin(), stages.end());
+  stages.erase(std::unique(stages.begin(), stages.end()), stages.end());
+  return stages;
+}
+
+}  // namespace meshplan

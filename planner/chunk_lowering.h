@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "core/plan.h"
+#include "core/program.h"
+#include "planner/layer_cache.h"
+
+namespace meshplan {
+
+/// One parameter that a chunk uses, as one rank holds it.
+struct LocalParameter {
+  TensorId tensor;
+  TensorType type;  // local, before ZeRO
+  DType gradientType = DType::f32;
+  MeshAxes replicas;  // the axes over which its gradient is summed: data, and expert unless sharded
+                      // there
+  bool partialOnTensor = false;  // its gradient is also Partial over the tensor axis
+  int contributions = 0;         // gradient operators of this chunk that add to it
+  Bytes gradientBytes() const { return Bytes(type.elements() * dtypeBytes(gradientType)); }
+};
+
+/// The instruction lists of one chunk. `backwardLast` is present when the last micro-batch does
+/// more than the others (it reduces the gradients).
+struct ChunkRoutines {
+  Routine forward, backward;
+  std::optional<Routine> backwardLast;
+  Routine update;
+  std::vector<LocalParameter> parameters;
+};
+
+/// Lowers blocks [plan.chunkStarts[chunk], plan.chunkStarts[chunk + 1]): forward operators with the
+/// conversions their operands need; gradient operators in reverse with conversions of gradients,
+/// recomputation as the plan says, gradient buckets; then the optimizer step. Conversions, once
+/// done, are shared by all readers. An operand that was gathered from shards is kept as the shard
+/// and gathered again for the backward pass, beside the input gradient (Korthikanti et al.,
+/// section 4.2.2). Views make no instruction and share their operand's buffer. ZeRO-3 gathers a
+/// block's weights while the block before it runs and drops them after it, as FSDP does.
+ChunkRoutines lowerChunk(const TrainingModel& model, const Plan& plan, LayerCache& layers,
+                         int64_t chunk);
+
+/// The stages that use a parameter (several when it is tied).
+std::vector<int64_t> stagesUsing(const TrainingModel& model, const Plan& plan, TensorId parameter);
+
+}  // namespace meshplan
