@@ -36,7 +36,7 @@ struct ShardingProblem::Choice {
   OperatorStrategy strategy;
   LocalOperator forward;
   std::vector<LocalOperator> gradients;
-  double forwardTime = 0, backwardTime = 0, inputGradientTime = 0;
+  double forwardTime = 0, backwardTime = 0, inputGradientTime = 0, weightGradientTime = 0;
   double forwardCommunication = 0, backwardCommunication = 0;
   double saved = 0, savedSelective = 0, recomputeSelective = 0;
   double parameters = 0, expertParameters = 0;
@@ -78,7 +78,10 @@ class ShardingProblem::Pricer {
     const LocalOperator::Where* given = find(to, e.to, {Slot::inputGradient, e.input}, true);
     const LocalOperator::Where* wanted =
         find(from, e.from, {Slot::outputGradient, e.output}, false);
-    if (given && wanted) result.backward += conversionTime(e.tensor, *given, *wanted);
+    // The reader's weight gradient does not wait for its input gradient's journey.
+    if (given && wanted)
+      result.backward +=
+          std::max(0.0, conversionTime(e.tensor, *given, *wanted) - to.weightGradientTime);
     return result;
   }
 
@@ -104,7 +107,7 @@ class ShardingProblem::Pricer {
           localise(model_, g, scaledGradients[i], strategy, mesh, c.forward.work.flops));
       const double time = cost_.operatorTime(c.gradients.back().work).time.value;
       c.backwardTime += time;
-      if (gradient.phase == Phase::backwardInput) c.inputGradientTime += time;
+      (gradient.phase == Phase::backwardInput ? c.inputGradientTime : c.weightGradientTime) += time;
       c.backwardCommunication +=
           statistics(gradient, scaledGradients[i].nest, c.gradients.back(), strategy) +
           partialParameters(gradient, c.gradients.back());

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "planner/search/stages.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace meshplan {
+namespace {
+
+std::vector<double> prefixSums(const std::vector<double>& values) {
+  std::vector<double> sums{0};
+  for (double v : values) sums.push_back(sums.back() + v);
+  return sums;
+}
+
+class Cutter {
+ public:
+  explicit Cutter(const CutProblem& p)
+      : problem_(p),
+        blocks_(static_cast<int64_t>(p.time.size())),
+        chunks_(static_cast<int64_t>(p.capacity.size())),
+        time_(prefixSums(p.time)),
+        weight_(prefixSums(p.weight)),
+        saved_(prefixSums(p.saved)) {}
+
+  std::vector<int64_t> run() {
+    if (chunks_ > blocks_ || chunks_ < 1) return {};
+    std::vector<int64_t> best = greedy(std::numeric_limits<double>::infinity());
+    if (best.empty()) return {};
+    // Each feasible answer is tightened to just below its own bottleneck; bisection makes the steps
+    // large.
+    double low = 0, high = bottleneck(best);
+    while (high - low > 1e-12 * high) {
+      const double middle = (low + high) / 2;
+      std::vector<int64_t> found = greedy(middle);
+      if (found.empty()) {
+        low = middle;
+      } else {
+        best = std::move(found);
+        high = bottleneck(best);
+      }
+    }
+    return best;
+  }
+
+ private:
+  bool fits(int64_t chunk, int64_t begin, int64_t end, double limit) const {
+    const auto c = static_cast<size_t>(chunk);
+    const auto sum = [&](const std::vector<double>& p) {
+      return p[static_cast<size_t>(end)] - p[static_cast<size_t>(begin)];
+    };
+    return sum(time_) <= limit &&
+           sum(weight_) + problem_.inFlight[c] * sum(saved_) <= problem_.capacity[c];
+  }
+
+  /// The furthest end that chunk may reach, leaving a block for each chunk behind it; `begin` when
+  /// not even one fits.
+  int64_t reach(int64_t chunk, int64_t begin, double limit) const {
+    int64_t low = begin, high = blocks_ - (chunks_ - 1 - chunk);
+    while (low < high) {
+      const int64_t middle = (low + high + 1) / 2;
+      if (fits(chunk, begin, middle, limit))
+        low = middle;
+      else
+        high = middle - 1;
+    }
+    return low;
+  }
+
+  std::vector<int64_t> greedy(double limit) const {
+    std::vector<int64_t> starts{0};
+    for (int64_t c = 0; c < chunks_; ++c) {
+      const int64_t end = reach(c, starts.back(), limit);
+      if (end == starts.back()) return {};
+      starts.push_back(end);
+    }
+    return starts.back() == blocks_ ? starts : std::vector<int64_t>{};
+  }
+
+  double bottleneck(const std::vector<int64_t>& starts) const {
+    double worst = 0;
+    for (size_t c = 0; c + 1 < starts.size(); ++c)
+      worst = std::max(
+          worst, time_[static_cast<size_t>(starts[c + 1])] - time_[static_cast<size_t>(starts[c])]);
+    return worst;
+  }
+
+  const CutProblem& problem_;
+  int64_t blocks_, chunks_;
+  std::vector<double> time_, weight_, saved_;
+};
+
+}  // namespace
+
+std::vector<int64_t> cutStages(const CutProblem& problem) {
+  return Cutter(problem).run();
+}
+
+}  // namespace meshplan

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace meshplan {
+
+/// Cutting a chain of blocks into consecutive, non-empty chunks.
+struct CutProblem {
+  std::vector<double> time;    // per block: seconds of one micro-batch, forward and backward
+  std::vector<double> weight;  // per block: bytes that stay (parameters and their state)
+  std::vector<double> saved;   // per block: bytes kept per micro-batch in flight
+  /// Per chunk: bytes that weights + inFlight x saved may take, and the micro-batches it holds.
+  std::vector<double> capacity, inFlight;
+};
+
+/// The starts of the chunks (chunks + 1 entries) that make the slowest chunk fastest and fit; empty
+/// when nothing fits. With it (m - 1) max + sum, the time of a pipeline, is least too, as the sum
+/// does not depend on the cuts. Exact: the bottleneck is found by bisection over the chunk times
+/// that occur, and for a given bottleneck taking as many blocks as possible into each chunk is
+/// optimal because every limit is monotone. O(blocks log blocks + chunks log^2 blocks).
+std::vector<int64_t> cutStages(const CutProblem& problem);
+
+}  // namespace meshplan
