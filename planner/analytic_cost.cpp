@@ -9,11 +9,6 @@
 namespace meshplan {
 namespace {
 
-double roundedMax(double a, double b) {
-  double a2 = a * a, b2 = b * b;
-  return std::sqrt(std::sqrt(a2 * a2 + b2 * b2));
-}
-
 double shapeFlops(const ContractionShape& s) {
   return 2 * s.batch * s.m * s.n * s.k;
 }

@@ -9,6 +9,7 @@ namespace {
 
 constexpr double kBlock = 128;
 constexpr double kBackwardProducts = 2.5;
+constexpr double kBackwardPasses = 7. / 4;
 
 /// Key blocks that all query blocks of one head visit together.
 double visitedBlocks(double queries, double keys, bool causal) {
@@ -24,8 +25,7 @@ AttentionCost::AttentionCost(const DeviceParameters& p)
       softmaxCost_(p.flashSoftmaxCost),
       blockOverhead_(p.flashBlockOverhead),
       backward_(p.flashBackward),
-      passesForward_(p.mathPassesForward),
-      passesBackward_(p.mathPassesBackward),
+      passes_(p.mathPasses),
       passesCausal_(p.mathPassesCausal) {}
 
 double AttentionCost::flashSeconds(const MatrixCost& unit, const AttentionShape& s,
@@ -53,7 +53,7 @@ double AttentionCost::scoreBytes(const MatrixCost& unit, const AttentionShape& s
                                  bool backward) const {
   double scores = s.batch * s.heads * s.queryLength * s.keyLength * unit.elementBytes();
   double mask = s.causal ? passesCausal_ / 2 : 0;
-  return scores * ((backward ? passesBackward_ : passesForward_) + mask);
+  return scores * (passes_ * (backward ? kBackwardPasses : 1) + mask);
 }
 
 }  // namespace meshplan

@@ -26,7 +26,7 @@ class AttentionCost {
 
  private:
   double ceiling_ = 1, softmaxCost_ = 0, blockOverhead_ = 0, backward_ = 1;
-  double passesForward_ = 0, passesBackward_ = 0, passesCausal_ = 0;
+  double passes_ = 0, passesCausal_ = 0;
 };
 
 }  // namespace meshplan

@@ -35,8 +35,7 @@ constexpr ParameterDefinition kDefinitions[] = {
     {"flash_softmax_cost", &P::flashSoftmaxCost, 0, 500},
     {"flash_block_overhead", &P::flashBlockOverhead, 0, 50},
     {"flash_backward", &P::flashBackward, 1, 4},
-    {"math_passes_forward", &P::mathPassesForward, 0, 50},
-    {"math_passes_backward", &P::mathPassesBackward, 0, 50},
+    {"math_passes", &P::mathPasses, 0, 50},
     {"math_passes_causal", &P::mathPassesCausal, 0, 50},
     {"compute_slowdown", &P::computeSlowdown, 1, 10},
     {"collective_slowdown", &P::collectiveSlowdown, 1, 10},
@@ -46,13 +45,15 @@ constexpr ParameterDefinition kDefinitions[] = {
     {"memory_uncertainty", &P::memoryUncertainty, 0, 10},
 };
 
-constexpr DeviceParameters kHopper = {.vectorCeiling = 0.80,
-                                      .matrixCeiling = 0.88,
-                                      .vectorTileOverhead = 4,
-                                      .matrixTileOverhead = 8,
-                                      .vectorTilePrologue = 3e-6,
-                                      .matrixTilePrologue = 2e-6,
-                                      .waveQuantisation = 0.9,
+// Where each value comes from stands in docs/cost_model.md, "Operators"; `meshplan-fit` fits the
+// fitted ones again.
+constexpr DeviceParameters kAmpere = {.vectorCeiling = 0.877,
+                                      .matrixCeiling = 0.854,
+                                      .vectorTileOverhead = 3.9,
+                                      .matrixTileOverhead = 40,
+                                      .vectorTilePrologue = 26e-6,
+                                      .matrixTilePrologue = 2.5e-6,
+                                      .waveQuantisation = 0.8,
                                       .unalignedPenalty = 1.1,
                                       .launchFloor = 3e-6,
                                       .hostOverhead = 4e-6,
@@ -61,53 +62,91 @@ constexpr DeviceParameters kHopper = {.vectorCeiling = 0.80,
                                       .cacheSpeedup = 2.5,
                                       .gatherEfficiency = 0.8,
                                       .rowwiseEfficiency = 0.9,
-                                      .convolutionForward = 0.8,
-                                      .convolutionBackwardInput = 0.7,
-                                      .convolutionBackwardWeight = 0.65,
-                                      .flashCeiling = 0.42,
-                                      .flashSoftmaxCost = 50,
-                                      .flashBlockOverhead = 1.5,
+                                      .convolutionForward = 0.88,
+                                      .convolutionBackwardInput = 0.70,
+                                      .convolutionBackwardWeight = 0.64,
+                                      .flashCeiling = 0.946,
+                                      .flashSoftmaxCost = 33.5,
+                                      .flashBlockOverhead = 1.8,
                                       .flashBackward = 1.16,
-                                      .mathPassesForward = 6,
-                                      .mathPassesBackward = 9,
-                                      .mathPassesCausal = 4,
+                                      .mathPasses = 4.4,
+                                      .mathPassesCausal = 4.9,
                                       .computeSlowdown = 1.1256,
                                       .collectiveSlowdown = 1.1256,
-                                      .contractionUncertainty = 0.12,
+                                      .contractionUncertainty = 0.10,
                                       .convolutionUncertainty = 0.3,
-                                      .attentionUncertainty = 0.12,
-                                      .memoryUncertainty = 0.25};
+                                      .attentionUncertainty = 0.08,
+                                      .memoryUncertainty = 0.2};
+
+constexpr DeviceParameters kAda = [] {
+  DeviceParameters p = kAmpere;
+  p.contractionUncertainty = p.attentionUncertainty = 0.2;
+  return p;
+}();
+
+constexpr DeviceParameters kHopper = [] {
+  DeviceParameters p = kAmpere;
+  p.vectorCeiling = 0.79;
+  p.vectorTileOverhead = 3.1;
+  p.vectorTilePrologue = 28.5e-6;
+  p.matrixCeiling = 0.958;
+  p.matrixTileOverhead = 60;
+  p.matrixTilePrologue = 7.5e-6;
+  p.flashCeiling = 0.42;
+  p.flashSoftmaxCost = 38;
+  p.flashBlockOverhead = 1.52;
+  p.mathPasses = 1.6;
+  p.mathPassesCausal = 8.1;
+  p.contractionUncertainty = 0.11;
+  return p;
+}();
 
 constexpr DeviceParameters kBlackwell = [] {
   DeviceParameters p = kHopper;
-  p.matrixCeiling = 0.85;
+  p.matrixCeiling = 0.871;
+  p.matrixTileOverhead = 40;
+  p.matrixTilePrologue = 0.5e-6;
+  p.contractionUncertainty = p.attentionUncertainty = 0.2;
   return p;
 }();
-
-constexpr DeviceParameters kAmpere = [] {
-  DeviceParameters p = kHopper;
-  p.vectorCeiling = 0.95;
-  p.matrixCeiling = 0.92;
-  p.flashCeiling = 0.81;
-  p.flashSoftmaxCost = 42;
-  return p;
-}();
-
-constexpr DeviceParameters kAda = kAmpere;
 
 constexpr DeviceParameters kVolta = [] {
   DeviceParameters p = kAmpere;
-  p.matrixCeiling = 0.92;
+  p.vectorCeiling = 0.916;
+  p.vectorTileOverhead = 10.8;
+  p.vectorTilePrologue = 5e-6;
+  p.matrixCeiling = 0.952;
+  p.matrixTileOverhead = 58;
   p.launchFloor = 5e-6;
+  p.memoryHalfSize = 2.2e6;
+  p.contractionUncertainty = 0.15;
+  p.attentionUncertainty = 0.2;
   return p;
 }();
 
-constexpr DeviceParameters kTuring = kVolta;
-constexpr DeviceParameters kPascal = kVolta;
+constexpr DeviceParameters kTuring = [] {
+  DeviceParameters p = kVolta;
+  p.vectorCeiling = 0.50;
+  p.vectorTileOverhead = 1.6;
+  p.vectorTilePrologue = 17e-6;
+  p.matrixCeiling = 0.50;
+  p.contractionUncertainty = 0.2;
+  return p;
+}();
+
+constexpr DeviceParameters kPascal = [] {
+  DeviceParameters p = kVolta;
+  p.vectorCeiling = 0.742;
+  p.vectorTileOverhead = 0.8;
+  p.vectorTilePrologue = 0;
+  p.contractionUncertainty = 0.3;
+  return p;
+}();
 
 constexpr DeviceParameters kCpu = [] {
-  DeviceParameters p = kHopper;
+  DeviceParameters p = kAmpere;
   p.vectorCeiling = p.matrixCeiling = 0.8;
+  p.vectorTileOverhead = p.matrixTileOverhead = 8;
   p.vectorTilePrologue = p.matrixTilePrologue = 2e-7;
   p.launchFloor = 1e-6;
   p.hostOverhead = 0;

@@ -34,10 +34,9 @@ struct DeviceParameters {
   double flashSoftmaxCost;    // exponentials per score, in head dimensions' worth of products
   double flashBlockOverhead;  // start and end of a block of queries, in steps over keys
   double flashBackward;       // backward's time per FLOP relative to forward's
-  double mathPassesForward;   // reads and writes of the scores by unfused attention
-  double mathPassesBackward;
-  double mathPassesCausal;  // more of them for a mask
-  double computeSlowdown;   // of compute while a collective runs, and the reverse
+  double mathPasses;          // reads and writes of the scores by unfused attention, forward
+  double mathPassesCausal;    // more of them for a mask
+  double computeSlowdown;     // of compute while a collective runs, and the reverse
   double collectiveSlowdown;
   double contractionUncertainty;  // one standard deviation, relative
   double convolutionUncertainty;

@@ -19,7 +19,7 @@ constexpr std::array<TileSize, 9> kTileSizes = {{{256, 128},
                                                  {128, 32},
                                                  {32, 128},
                                                  {32, 32}}};
-constexpr double kMinSplitLength = 128;
+constexpr double kShortestPart = 128;
 
 double ceilQuotient(double a, double b) {
   double whole = static_cast<double>(static_cast<int64_t>(a / b));
@@ -31,6 +31,11 @@ bool hasMatrixUnits(const DeviceSpec& spec, DType compute) {
 }
 
 }  // namespace
+
+double roundedMax(double a, double b) {
+  double a2 = a * a, b2 = b * b;
+  return std::sqrt(std::sqrt(a2 * a2 + b2 * b2));
+}
 
 FlopsPerSecond matrixPeak(const DeviceSpec& spec, DType compute) {
   auto own = spec.matrixPeak.find(compute);
@@ -45,18 +50,21 @@ MatrixCost::MatrixCost(const DeviceSpec& spec, const DeviceParameters& p, DType 
   ceiling_ = peak_ * (matrix ? p.matrixCeiling : p.vectorCeiling);
   multiprocessors_ = spec.multiprocessors;
   elementBytes_ = static_cast<double>(dtypeBytes(compute));
-  prologue_ = matrix ? p.matrixTilePrologue : p.vectorTilePrologue;
+  double prologue = matrix ? p.matrixTilePrologue : p.vectorTilePrologue;
   quantisation_ = p.waveQuantisation;
   unaligned_ = matrix ? p.unalignedPenalty : 1;
-  // A split writes and reads its fp32 parts in L2.
-  sumSecondsPerElement_ = 2 * 4 / (spec.memoryBandwidth.value * p.cacheSpeedup);
   l2_ = static_cast<double>(spec.l2.value);
   waveSide_ = 128 * std::sqrt(multiprocessors_);
   double overhead = matrix ? p.matrixTileOverhead : p.vectorTileOverhead;
   double secondsPerMac = 2 * multiprocessors_ / ceiling_;
+  double cacheShare =
+      spec.memoryBandwidth.value * p.memoryEfficiency * p.cacheSpeedup / multiprocessors_;
   for (size_t i = 0; i < tiles_.size(); ++i) {
     auto [rows, columns] = kTileSizes[i];
-    tiles_[i] = {rows, columns, secondsPerMac * (rows * columns + overhead * (rows + columns))};
+    double area = rows * columns;
+    // The parts of a split are written and read again in fp32.
+    tiles_[i] = {rows, columns, secondsPerMac * roundedMax(area, overhead * (rows + columns)),
+                 prologue + area * elementBytes_ / cacheShare, 2 * 4 * area / cacheShare};
   }
 }
 
@@ -69,13 +77,11 @@ double MatrixCost::waves(double tiles) const {
 
 double MatrixCost::tileSeconds(const Tile& tile, const ContractionShape& s) const {
   double tiles = s.batch * ceilQuotient(s.m, tile.rows) * ceilQuotient(s.n, tile.columns);
-  double best = waves(tiles) * (s.k * tile.secondsPerK + prologue_);
-  for (int split = 2; tiles * split <= multiprocessors_; split *= 2) {
-    if (s.k < kMinSplitLength * split) break;
-    double sum = split * s.batch * s.m * s.n * sumSecondsPerElement_;
-    best = std::min(best, s.k / split * tile.secondsPerK + prologue_ * 2 + sum);
-  }
-  return best;
+  double whole = waves(tiles) * (s.k * tile.secondsPerK + tile.fixed);
+  if (2 * tiles > multiprocessors_) return whole;
+  double parts = static_cast<double>(static_cast<int64_t>(multiprocessors_ / tiles));
+  double length = std::max(s.k / parts, kShortestPart);
+  return std::min(whole, length * tile.secondsPerK + tile.fixed + tile.sum);
 }
 
 double MatrixCost::seconds(const ContractionShape& shape) const {

@@ -10,14 +10,15 @@ namespace meshplan {
 
 /// Seconds of matrix products on the multiprocessors of one device at one compute dtype, without
 /// memory and launch. A product is cut into tiles Tm x Tn; a tile runs on one multiprocessor for
-///     k (Tm Tn + c (Tm + Tn)) * 2 / (peak per multiprocessor * ceiling) + prologue
-/// where c, the tile overhead, charges the operands that each step loads. Tiles run in waves of one
-/// per multiprocessor; the last wave costs `waveQuantisation` of a whole one even if it is not full
-/// (NVIDIA, "Matrix Multiplication Background User's Guide"; NeuSight, arXiv:2407.13853). When
-/// there are fewer tiles than multiprocessors, k may be split among them, at the price of summing
-/// the parts. The fastest of a fixed set of tiles counts, as cuBLAS' heuristic would choose.
-/// Non-decreasing in batch, m, n and k, except that a multiple of 8 may be up to `unalignedPenalty`
-/// faster than its predecessors.
+///     k max(Tm Tn, c (Tm + Tn)) * 2 / (peak per multiprocessor * ceiling) + prologue + result
+///     bytes / L2 bandwidth
+/// where c, the tile overhead, is the operands' way from L2 in multiply-adds per element (the
+/// maximum is rounded). Tiles run in waves of one per multiprocessor; the last wave costs
+/// `waveQuantisation` of a whole one even if it is not full (NVIDIA, "Matrix Multiplication
+/// Background User's Guide"; NeuSight, arXiv:2407.13853). When there are fewer tiles than
+/// multiprocessors, k may be split among them, at the price of summing the parts. The fastest of a
+/// fixed set of tiles counts, as cuBLAS' heuristic would choose. Non-decreasing in batch, m, n and
+/// k, except that a multiple of 8 may be up to `unalignedPenalty` faster than its predecessors.
 class MatrixCost {
  public:
   MatrixCost() = default;
@@ -34,15 +35,19 @@ class MatrixCost {
 
  private:
   struct Tile {
-    double rows = 1, columns = 1, secondsPerK = 0;
+    double rows = 1, columns = 1, secondsPerK = 0, fixed = 0, sum = 0;
   };
   double tileSeconds(const Tile& tile, const ContractionShape& shape) const;
   double waves(double tiles) const;
 
   std::array<Tile, 9> tiles_;
-  double peak_ = 1, ceiling_ = 1, multiprocessors_ = 1, elementBytes_ = 4, prologue_ = 0;
-  double quantisation_ = 1, unaligned_ = 1, sumSecondsPerElement_ = 0, l2_ = 0, waveSide_ = 1;
+  double peak_ = 1, ceiling_ = 1, multiprocessors_ = 1, elementBytes_ = 4;
+  double quantisation_ = 1, unaligned_ = 1, l2_ = 0, waveSide_ = 1;
 };
+
+/// Two times that overlap: (a^4 + b^4)^(1/4), the maximum with a rounded ridge, at most 19 % above
+/// it.
+double roundedMax(double a, double b);
 
 /// The datasheet's FLOP/s of matrix products at `compute`: the matrix units' where they have that
 /// dtype, else the vector units' (16-bit products accumulate in fp32 anyway; fp64 at half of fp32).
