@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "planner/search/candidates.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <exception>
+#include <limits>
+#include <set>
+#include <thread>
+
+#include "core/error.h"
+#include "planner/lowering.h"
+#include "planner/pipeline_schedule.h"
+#include "planner/search/stages.h"
+
+namespace meshplan {
+namespace {
+
+// More virtual stages shrink a bubble that is already below 1/16 of (p - 1)/m; ask for them by
+// name.
+constexpr int64_t kMaxVirtualStages = 16;
+
+std::vector<int64_t> divisors(int64_t n) {
+  std::vector<int64_t> all;
+  for (int64_t i = 1; i <= n / i; ++i)
+    if (n % i == 0) {
+      all.push_back(i);
+      if (i != n / i) all.push_back(n / i);
+    }
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+int64_t expertCount(const TrainingModel& model) {
+  int64_t experts = 1;
+  for (const BlockClass& c : model.chain.classes) {
+    const Block& block = model.chain.blocks[c.first];
+    for (uint32_t i = block.begin; i < block.end; ++i)
+      for (const Axis& a : scaleForward(model, OpId(i), model.referenceBatch).nest.axes)
+        if (a.name == "experts" && a.kind == AxisKind::parallel)
+          experts = std::max(experts, a.extent);
+  }
+  return experts;
+}
+
+double reserveBytes(const PlanContext& context, const MeshShape& mesh) {
+  const MemoryReserve r = reserveOf(context.cluster.specs().front(), mesh);
+  return static_cast<double>((r.framework + r.communication + r.workspace).value);
+}
+
+}  // namespace
+
+/// One pipeline stage in closed form; times in seconds per micro-batch.
+struct Candidates::Stage {
+  double forward = 0, backward = 0;                // with blocking communication and recomputation
+  double forwardCompute = 0, backwardCompute = 0;  // without communication
+  double firstForward = 0, firstBackward = 0;      // compute of the stage's first chunk
+  double dense = 0, expert = 0;                    // parameter elements
+  double resident = 0, saved = 0;  // bytes; saved is already times the micro-batches in flight
+};
+
+struct Candidates::Groups {
+  GroupTopology tensor, expert, data, replicas, pipeline;
+};
+
+void parallelFor(size_t count, int threads, const std::function<void(size_t)>& f) {
+  std::atomic<size_t> next{0};
+  std::vector<std::exception_ptr> failures(count);
+  const auto work = [&] {
+    for (size_t i = next++; i < count; i = next++) try {
+        f(i);
+      } catch (...) {
+        failures[i] = std::current_exception();
+      }
+  };
+  {
+    std::vector<std::jthread> pool;
+    for (int t = 1; t < threads && static_cast<size_t>(t) < count; ++t) pool.emplace_back(work);
+    work();
+  }
+  for (const std::exception_ptr& failure : failures)
+    if (failure) std::rethrow_exception(failure);
+}
+
+Candidates::Candidates(const PlanContext& context, SearchSpace space)
+    : context_(context), space_(std::move(space)), problem_(context.model) {}
+
+Candidates::~Candidates() = default;
+
+int64_t Candidates::blockCount() const {
+  return static_cast<int64_t>(context_.model.chain.blocks.size());
+}
+
+// --- the degrees
+// ----------------------------------------------------------------------------------
+
+std::vector<int64_t> Candidates::tensorDegrees() const {
+  const auto devices = static_cast<int64_t>(context_.cluster.deviceCount());
+  // Tensor parallelism over more than four nodes' devices communicates on the network at every
+  // layer: never a winner.
+  const int64_t most = std::max<int64_t>(4 * context_.cluster.devicesPerNode(), 1);
+  std::vector<int64_t> degrees;
+  for (int64_t t : divisors(devices))
+    if (space_.filter.tensor.allows(t) && (t <= most || space_.filter.tensor.exactly()))
+      degrees.push_back(t);
+  return degrees;
+}
+
+std::vector<int64_t> Candidates::expertDegrees() const {
+  std::vector<int64_t> degrees;
+  for (int64_t e : divisors(expertCount(context_.model)))
+    if (space_.filter.expert.allows(e)) degrees.push_back(e);
+  return degrees;
+}
+
+std::vector<int64_t> Candidates::microBatches(int64_t perReplica) const {
+  std::set<int64_t> sizes;
+  for (int64_t b = 1; b <= perReplica; b *= 2) sizes.insert(b);
+  if (space_.filter.microBatch.exactly()) sizes.insert(space_.filter.microBatch.min);
+  std::vector<int64_t> allowed;
+  for (int64_t b : sizes)
+    if (perReplica % b == 0 && space_.filter.microBatch.allows(b)) allowed.push_back(b);
+  return allowed;
+}
+
+std::vector<std::pair<ScheduleKind, int64_t>> Candidates::schedules(int64_t pipeline,
+                                                                    int64_t microBatches) const {
+  std::vector<std::pair<ScheduleKind, int64_t>> all;
+  const auto allowed = [&](ScheduleKind k, int64_t v) {
+    return (!space_.filter.schedule || *space_.filter.schedule == k) &&
+           space_.filter.virtualStages.allows(v);
+  };
+  if (allowed(ScheduleKind::oneFOneB, 1)) all.emplace_back(ScheduleKind::oneFOneB, 1);
+  if (allowed(ScheduleKind::gpipe, 1) && (pipeline > 1 || space_.filter.schedule))
+    all.emplace_back(ScheduleKind::gpipe, 1);
+  if (pipeline > 1 && microBatches % pipeline == 0)
+    for (int64_t v = 2; v * pipeline <= blockCount(); ++v) {
+      if (v > kMaxVirtualStages && !space_.filter.virtualStages.exactly()) break;
+      if (allowed(ScheduleKind::interleaved, v)) all.emplace_back(ScheduleKind::interleaved, v);
+    }
+  return all;
+}
+
+// --- enumeration
+// ------------------------------------------------------------------------------------
+
+std::vector<Candidate> Candidates::enumerate() {
+  solveShardings();
+  const auto devices = static_cast<int64_t>(context_.cluster.deviceCount());
+  std::vector<Candidate> all;
+  for (int64_t t : tensorDegrees())
+    for (int64_t p : divisors(devices / t)) {
+      if (p > blockCount()) continue;
+      for (int64_t e : expertDegrees()) {
+        const int64_t rest = devices / t / p;
+        if (rest % e != 0) continue;
+        const MeshShape mesh{t, e, rest / e, p};
+        if (space_.filter.allows(mesh)) enumerateMesh(mesh, all);
+      }
+    }
+  return all;
+}
+
+void Candidates::solveShardings() {
+  const auto devices = static_cast<int64_t>(context_.cluster.deviceCount());
+  for (int64_t t : tensorDegrees())
+    for (int64_t e : expertDegrees()) {
+      if (devices % (t * e) != 0) continue;
+      std::set<int64_t> sizes;
+      for (int64_t p : divisors(devices / (t * e))) {
+        const int64_t replicas = devices / t / p;
+        if (!space_.filter.pipeline.allows(p) || !space_.filter.replicas.allows(replicas)) continue;
+        if (p > blockCount() || space_.globalBatch % replicas != 0) continue;
+        for (int64_t b : microBatches(space_.globalBatch / replicas)) sizes.insert(b);
+      }
+      for (int64_t b : sizes) {
+        const ShardingKey key{t, e, b};
+        shardingIndex_[key] = static_cast<uint32_t>(shardings_.size());
+        shardings_.push_back({key, {}});
+      }
+    }
+  for (const Shardings& s : shardings_)
+    groups({s.key.tensor, s.key.expert, devices / (s.key.tensor * s.key.expert), 1});
+  parallelFor(shardings_.size(), space_.threads, [&](size_t i) {
+    Shardings& s = shardings_[i];
+    if (space_.stop && space_.stop()) return;
+    const Groups& g =
+        groups({s.key.tensor, s.key.expert, devices / (s.key.tensor * s.key.expert), 1});
+    ShardingProblem::Question question;
+    question.mesh = {s.key.tensor, s.key.expert, s.key.microBatch * s.key.expert};
+    question.tensorGroup = g.tensor;
+    question.expertGroup = g.expert;
+    question.sequenceParallel = space_.filter.sequenceParallel.value_or(true);
+    try {
+      s.points = problem_.solve(question, context_.cost);
+    } catch (const Error& e) {
+      // A micro-batch that the model's shapes do not scale to is no candidate.
+      if (e.kind() != ErrorKind::usage) throw;
+    }
+  });
+}
+
+void Candidates::enumerateMesh(const MeshShape& mesh, std::vector<Candidate>& out) {
+  if (space_.globalBatch % mesh.replicas() != 0) return;
+  for (int64_t b : microBatches(space_.globalBatch / mesh.replicas())) {
+    const auto found = shardingIndex_.find({mesh.tensor, mesh.expert, b});
+    if (found == shardingIndex_.end()) continue;
+    for (uint32_t point = 0; point < shardings_[found->second].points.size(); ++point) {
+      if (space_.stop && space_.stop()) return;
+      Candidate base;
+      base.mesh = mesh;
+      base.microBatch = b;
+      base.shardings = found->second;
+      base.point = point;
+      enumerateSchedules(base, out);
+    }
+  }
+}
+
+void Candidates::enumerateSchedules(Candidate base, std::vector<Candidate>& out) {
+  const int64_t m = space_.globalBatch / base.mesh.replicas() / base.microBatch;
+  for (auto [schedule, v] : schedules(base.mesh.pipeline, m))
+    for (Recompute r : {Recompute::none, Recompute::selective, Recompute::full}) {
+      if (space_.filter.recompute && *space_.filter.recompute != r) continue;
+      for (int zero = 0; zero <= 3; ++zero) {
+        const bool pointless = zero > 0 && base.mesh.replicas() == 1;
+        if (!space_.filter.zeroStage.allows(zero)) continue;
+        if (pointless && !space_.filter.zeroStage.exactly()) continue;
+        Candidate c = base;
+        c.schedule = schedule;
+        c.virtualStages = v;
+        c.recompute = r;
+        c.zeroStage = zero;
+        if (complete(c)) out.push_back(c);
+      }
+    }
+}
+
+// --- closed form
+// ------------------------------------------------------------------------------------
+
+const ShardingPoint& Candidates::pointOf(const Candidate& c) const {
+  return shardings_[c.shardings].points[c.point];
+}
+
+double Candidates::blockTime(const Candidate& c, const BlockCost& b) const {
+  const double again = c.recompute == Recompute::full        ? b.recomputeFull
+                       : c.recompute == Recompute::selective ? b.recomputeSelective
+                                                             : 0;
+  return b.forward + b.backward + again;
+}
+
+double Candidates::savedBytes(const Candidate& c, const BlockCost& b) const {
+  return c.recompute == Recompute::full        ? b.savedFull
+         : c.recompute == Recompute::selective ? b.savedSelective
+                                               : b.saved;
+}
+
+double Candidates::residentBytes(const Candidate& c, const BlockCost& b) const {
+  const TrainingOptions& t = context_.model.options;
+  const double weight = static_cast<double>(dtypeBytes(storageDType(t.precision)));
+  const double gradient = static_cast<double>(
+      dtypeBytes(isMixed(t.precision) ? t.gradientDType : storageDType(t.precision)));
+  const double state = 4.0 * (optimizerStates(t.optimizer) + (isMixed(t.precision) ? 1 : 0));
+  const auto bytes = [&](double elements, int64_t ranks) {
+    const auto n = static_cast<double>(ranks);
+    return elements * (weight / (c.zeroStage >= 3 ? n : 1) + gradient / (c.zeroStage >= 2 ? n : 1) +
+                       state / (c.zeroStage >= 1 ? n : 1));
+  };
+  return bytes(b.parameters, c.mesh.replicas()) + bytes(b.expertParameters, c.mesh.data);
+}
+
+const Candidates::Groups& Candidates::groups(const MeshShape& mesh) const {
+  std::unique_ptr<Groups>& g = groups_[{mesh.tensor, mesh.expert, mesh.data, mesh.pipeline}];
+  if (!g) {
+    const DeviceMesh view(context_.cluster, mesh);
+    g = std::make_unique<Groups>();
+    g->tensor = describeGroup(context_.cluster, view, MeshAxis::tensor);
+    g->expert = describeGroup(context_.cluster, view, MeshAxis::expert);
+    g->data = describeGroup(context_.cluster, view, MeshAxis::data);
+    g->replicas = describeGroup(context_.cluster, view, MeshAxis::data | MeshAxis::expert);
+    g->pipeline = describeGroup(context_.cluster, view, MeshAxis::pipeline);
+  }
+  return *g;
+}
+
+std::vector<int64_t> Candidates::cut(const Candidate& c, bool limited) const {
+  const int64_t chunks = c.mesh.pipeline * c.virtualStages;
+  const auto cached =
+      std::tuple(c.shardings, c.point, static_cast<int>(c.recompute), chunks, int64_t{limited});
+  if (!limited)
+    if (const auto at = cuts_.find(cached); at != cuts_.end()) return at->second;
+  const ShardingPoint& point = pointOf(c);
+  CutProblem problem;
+  for (const Block& block : context_.model.chain.blocks) {
+    const BlockCost& cost = point.blocks[block.blockClass];
+    problem.time.push_back(blockTime(c, cost));
+    problem.weight.push_back(residentBytes(c, cost));
+    problem.saved.push_back(savedBytes(c, cost));
+  }
+  const auto n = static_cast<size_t>(chunks);
+  problem.capacity.assign(n, std::numeric_limits<double>::infinity());
+  problem.inFlight.assign(n, 1);
+  if (limited) {
+    const double free =
+        static_cast<double>(context_.memoryLimit.value) - reserveBytes(context_, c.mesh);
+    const int64_t m = space_.globalBatch / c.mesh.replicas() / c.microBatch;
+    for (int64_t s = 0; s < c.mesh.pipeline; ++s) {
+      const auto held = inFlight(c.schedule, s, c.mesh.pipeline, m, c.virtualStages);
+      for (int64_t v = 0; v < c.virtualStages; ++v) {
+        const auto chunk = static_cast<size_t>(v * c.mesh.pipeline + s);
+        problem.capacity[chunk] = free / static_cast<double>(c.virtualStages);
+        problem.inFlight[chunk] = static_cast<double>(held[static_cast<size_t>(v)]);
+      }
+    }
+  }
+  std::vector<int64_t> starts = cutStages(problem);
+  if (!limited) cuts_[cached] = starts;
+  return starts;
+}
+
+std::vector<Candidates::Stage> Candidates::stagesOf(const Candidate& c,
+                                                    const std::vector<int64_t>& starts) const {
+  const ShardingPoint& point = pointOf(c);
+  const int64_t p = c.mesh.pipeline, m = space_.globalBatch / c.mesh.replicas() / c.microBatch;
+  std::vector<Stage> stages(static_cast<size_t>(p));
+  for (int64_t s = 0; s < p; ++s) {
+    Stage& stage = stages[static_cast<size_t>(s)];
+    const auto held = inFlight(c.schedule, s, p, m, c.virtualStages);
+    for (int64_t v = 0; v < c.virtualStages; ++v) {
+      const auto chunk = static_cast<size_t>(v * p + s);
+      for (int64_t i = starts[chunk]; i < starts[chunk + 1]; ++i) {
+        const BlockCost& b =
+            point.blocks[context_.model.chain.blocks[static_cast<size_t>(i)].blockClass];
+        const double forward = b.forward - b.forwardCommunication;
+        const double backward = std::max(0.0, b.backward - b.backwardCommunication);
+        stage.forward += b.forward;
+        stage.backward += blockTime(c, b) - b.forward;
+        stage.forwardCompute += forward;
+        stage.backwardCompute += backward;
+        if (v == 0) {
+          stage.firstForward += forward;
+          stage.firstBackward += backward;
+        }
+        stage.dense += b.parameters;
+        stage.expert += b.expertParameters;
+        stage.resident += residentBytes(c, b);
+        stage.saved += static_cast<double>(held[static_cast<size_t>(v)]) * savedBytes(c, b);
+      }
+    }
+  }
+  return stages;
+}
+
+bool Candidates::complete(Candidate& c) const {
+  const auto worstMemory = [&](const std::vector<Stage>& stages) {
+    double worst = 0;
+    for (const Stage& s : stages) worst = std::max(worst, s.resident + s.saved);
+    return worst + reserveBytes(context_, c.mesh);
+  };
+  const auto limit = static_cast<double>(context_.memoryLimit.value);
+  std::vector<int64_t> starts = cut(c, false);
+  if (starts.empty()) return false;
+  std::vector<Stage> stages = stagesOf(c, starts);
+  c.memory = worstMemory(stages);
+  c.fits = c.memory <= limit;
+  if (!c.fits && c.mesh.pipeline > 1) {
+    if (starts = cut(c, true); !starts.empty()) {
+      stages = stagesOf(c, starts);
+      c.memory = worstMemory(stages);
+      c.fits = c.memory <= limit;
+    }
+  }
+
+  const Groups& g = groups(c.mesh);
+  const auto m = static_cast<double>(space_.globalBatch / c.mesh.replicas() / c.microBatch);
+  const auto v = static_cast<double>(c.virtualStages);
+  const TrainingOptions& t = context_.model.options;
+  const double gradientBytes = static_cast<double>(
+      dtypeBytes(isMixed(t.precision) ? t.gradientDType : storageDType(t.precision)));
+  const double weightBytes = static_cast<double>(dtypeBytes(storageDType(t.precision)));
+  const auto over = [&](CollectiveKind kind, double bytes, const GroupTopology& group) {
+    if (bytes <= 0 || group.ranks <= 1) return 0.0;
+    const double buckets =
+        std::max(1.0, std::ceil(bytes / static_cast<double>(space_.bucketBytes)));
+    return buckets *
+           context_.cost.collectiveTime(kind, Bytes(static_cast<int64_t>(bytes / buckets)), group)
+               .time.value;
+  };
+  const auto reduceKind =
+      c.zeroStage == 0 ? CollectiveKind::allReduce : CollectiveKind::reduceScatter;
+
+  double sum = 0, slowest = 0, tail = 0, before = 0, beforeCompute = 0;
+  for (const Stage& s : stages) {
+    const double reduce = over(reduceKind, s.dense * gradientBytes, g.replicas) +
+                          over(reduceKind, s.expert * gradientBytes, g.data);
+    const double gather = c.zeroStage == 0
+                              ? 0
+                              : over(CollectiveKind::allGather, s.dense * weightBytes, g.replicas) +
+                                    over(CollectiveKind::allGather, s.expert * weightBytes, g.data);
+    double forward = s.forward, backward = s.backward, after = 0;
+    if (c.zeroStage == 3) {
+      forward = std::max(forward, gather);
+      backward = std::max(backward, gather + reduce);
+    } else if (c.zeroStage == 2) {
+      backward = std::max(backward, reduce);
+      after = gather;
+    } else {
+      after = std::max(0.0, reduce - backward / v) + gather;
+    }
+    OperatorWork update;
+    update.def = &operatorDef("Update");
+    update.phase = Phase::update;
+    update.bytes = (s.dense / static_cast<double>(c.zeroStage >= 1 ? c.mesh.replicas() : 1) +
+                    s.expert / static_cast<double>(c.zeroStage >= 1 ? c.mesh.data : 1)) *
+                   (gradientBytes + 8 + weightBytes + 8.0 * optimizerStates(t.optimizer));
+    after += context_.cost.operatorTime(update).time.value;
+    sum += forward + backward;
+    slowest = std::max(slowest, forward + backward);
+    tail = std::max(tail, after - before);
+    c.lowerBound =
+        std::max(c.lowerBound, m * (s.forwardCompute + s.backwardCompute) + beforeCompute);
+    before += backward / v;
+    beforeCompute += s.firstForward + s.firstBackward;
+  }
+  const auto p = static_cast<double>(c.mesh.pipeline);
+  double transfer = 0;
+  if (c.mesh.pipeline > 1) {
+    const BlockCost& first =
+        pointOf(c)
+            .blocks[context_.model.chain.blocks[static_cast<size_t>(starts[1] - 1)].blockClass];
+    transfer = context_.cost
+                   .collectiveTime(CollectiveKind::sendReceive,
+                                   Bytes(static_cast<int64_t>(first.crossing)), g.pipeline)
+                   .time.value;
+  }
+  c.estimate = sum / v + (m - 1 / v) * slowest + 2 * (p - 1) * transfer + tail;
+  return true;
+}
+
+Plan Candidates::plan(const Candidate& c) const {
+  Plan plan;
+  plan.mesh = c.mesh;
+  plan.globalBatch = space_.globalBatch;
+  plan.microBatch = c.microBatch;
+  plan.schedule = c.schedule;
+  plan.virtualStages = c.virtualStages;
+  plan.recompute = c.recompute;
+  plan.zeroStage = c.zeroStage;
+  plan.training = context_.model.options;
+  plan.bucketBytes = space_.bucketBytes;
+  plan.strategies = problem_.expand(pointOf(c));
+  plan.chunkStarts = cut(c, false);
+  const auto worst = [&](const std::vector<int64_t>& starts) {
+    double memory = 0;
+    for (const Stage& s : stagesOf(c, starts)) memory = std::max(memory, s.resident + s.saved);
+    return memory + reserveBytes(context_, c.mesh);
+  };
+  if (c.mesh.pipeline > 1 &&
+      worst(plan.chunkStarts) > static_cast<double>(context_.memoryLimit.value))
+    if (std::vector<int64_t> limited = cut(c, true); !limited.empty())
+      plan.chunkStarts = std::move(limited);
+  return plan;
+}
+
+}  // namespace meshplan
