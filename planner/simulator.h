@@ -8,15 +8,24 @@
 
 namespace meshplan {
 
-/// Seconds of each instruction alone on the machine: times[routine][instruction]. Sends carry the transfer's time,
-/// receives 0.
+/// The fractions of a rank's links that a collective or transfer takes while it runs at full speed:
+/// `fabric` inside a node, `network` between nodes.
+struct LinkDemand {
+  float fabric = 0, network = 0;
+  bool operator==(const LinkDemand&) const = default;
+};
+
+/// Seconds of each instruction alone on the machine: times[routine][instruction]. Sends carry the
+/// transfer's time, receives 0.
 struct InstructionTimes {
   std::vector<std::vector<Seconds>> times;
-  double computeSlowdown = 1;     // of compute while a collective or transfer of the same rank runs beside it
+  std::vector<std::vector<LinkDemand>> demands;  // as times; empty: nothing is shared
+  double computeSlowdown =
+      1;  // of compute while a collective or transfer of the same rank runs beside it
   double collectiveSlowdown = 1;  // of a collective while compute runs beside it
 };
 
-/// Asks the cost model once per distinct instruction.
+/// Asks the cost model once per distinct instruction (program_cost.cpp).
 InstructionTimes costProgram(const Program& program, const Cluster& cluster, const CostModel& cost);
 
 struct SimulationOptions {
@@ -24,9 +33,10 @@ struct SimulationOptions {
   bool recordMemory = false;
 };
 
-/// Interprets the program as real runtimes do: streams are queues, a transfer starts when both sides have posted it,
-/// transfers of one rank class that share a link share it max-min fairly, compute beside communication is slowed.
-/// One representative per rank class. Deterministic.
-Timeline simulate(const Program& program, const InstructionTimes& times, const SimulationOptions& options);
+/// Interprets the program as real runtimes do: streams are queues, a transfer starts when both
+/// sides have posted it, transfers of one rank class that share a link share it max-min fairly,
+/// compute beside communication is slowed. One representative per rank class. Deterministic.
+Timeline simulate(const Program& program, const InstructionTimes& times,
+                  const SimulationOptions& options);
 
 }  // namespace meshplan
