@@ -21,9 +21,14 @@ constexpr std::array<TileSize, 9> kTileSizes = {{{256, 128},
                                                  {32, 32}}};
 constexpr double kShortestPart = 128;
 
-double ceilQuotient(double a, double b) {
-  double whole = static_cast<double>(static_cast<int64_t>(a / b));
-  return whole * b < a ? whole + 1 : whole;
+// Sizes are far below 2^53, and std::ceil is a call on the baseline instruction set.
+double roundUp(double x) {
+  double whole = static_cast<double>(static_cast<int64_t>(x));
+  return whole < x ? whole + 1 : whole;
+}
+
+bool multipleOf8(double x) {
+  return static_cast<int64_t>(x) % 8 == 0;
 }
 
 bool hasMatrixUnits(const DeviceSpec& spec, DType compute) {
@@ -63,7 +68,8 @@ MatrixCost::MatrixCost(const DeviceSpec& spec, const DeviceParameters& p, DType 
     auto [rows, columns] = kTileSizes[i];
     double area = rows * columns;
     // The parts of a split are written and read again in fp32.
-    tiles_[i] = {rows, columns, secondsPerMac * roundedMax(area, overhead * (rows + columns)),
+    tiles_[i] = {1 / rows, 1 / columns,
+                 secondsPerMac * roundedMax(area, overhead * (rows + columns)),
                  prologue + area * elementBytes_ / cacheShare, 2 * 4 * area / cacheShare};
   }
 }
@@ -71,12 +77,12 @@ MatrixCost::MatrixCost(const DeviceSpec& spec, const DeviceParameters& p, DType 
 double MatrixCost::waves(double tiles) const {
   double share = tiles / multiprocessors_;
   if (share <= 1) return 1;
-  double whole = ceilQuotient(tiles, multiprocessors_);
+  double whole = roundUp(share);
   return share + quantisation_ * (whole - share);
 }
 
 double MatrixCost::tileSeconds(const Tile& tile, const ContractionShape& s) const {
-  double tiles = s.batch * ceilQuotient(s.m, tile.rows) * ceilQuotient(s.n, tile.columns);
+  double tiles = s.batch * roundUp(s.m * tile.perRow) * roundUp(s.n * tile.perColumn);
   double whole = waves(tiles) * (s.k * tile.secondsPerK + tile.fixed);
   if (2 * tiles > multiprocessors_) return whole;
   double parts = static_cast<double>(static_cast<int64_t>(multiprocessors_ / tiles));
@@ -87,8 +93,7 @@ double MatrixCost::tileSeconds(const Tile& tile, const ContractionShape& s) cons
 double MatrixCost::seconds(const ContractionShape& shape) const {
   double best = tileSeconds(tiles_[0], shape);
   for (size_t i = 1; i < tiles_.size(); ++i) best = std::min(best, tileSeconds(tiles_[i], shape));
-  bool aligned = std::fmod(shape.n, 8) == 0 && std::fmod(shape.k, 8) == 0;
-  return aligned ? best : best * unaligned_;
+  return multipleOf8(shape.n) && multipleOf8(shape.k) ? best : best * unaligned_;
 }
 
 double MatrixCost::trafficBytes(const ContractionShape& s, double once) const {

@@ -35,7 +35,8 @@ class MatrixCost {
 
  private:
   struct Tile {
-    double rows = 1, columns = 1, secondsPerK = 0, fixed = 0, sum = 0;
+    double perRow = 1, perColumn = 1;  // powers of two: products with them are exact quotients
+    double secondsPerK = 0, fixed = 0, sum = 0;
   };
   double tileSeconds(const Tile& tile, const ContractionShape& shape) const;
   double waves(double tiles) const;
