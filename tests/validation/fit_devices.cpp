@@ -101,7 +101,11 @@ class Fitter {
     for (const Row& r : rows_)
       for (const std::string& device : {r.device, std::string("(all)")})
         groups[{r.table, device}].push_back(&r);
-    for (const auto& [key, rows] : groups) reportGroup(key.first, key.second, rows);
+    for (const auto& [key, rows] : groups) {
+      size_t sameDevice = groups.at({key.first, rows[0]->device}).size();
+      if (key.second != "(all)" || sameDevice < rows.size())
+        reportGroup(key.first, key.second, rows);
+    }
   }
 
   void dump() const {
