@@ -27,8 +27,12 @@ class ProgramCost {
   Cost of(const Instruction& in) {
     if (in.kind == Instruction::Kind::receive) return {};
     if (in.kind == Instruction::Kind::compute) return {operatorTime(in.work), {}};
-    const auto [at, isNew] = collectives_.try_emplace({in.collective, in.axes, in.bytes.value});
-    if (isNew) at->second = communication(in);
+    const bool transfer = in.kind == Instruction::Kind::send;
+    const CollectiveKind kind = transfer ? CollectiveKind::sendReceive : in.collective;
+    const MeshAxes axes = transfer ? MeshAxes(MeshAxis::pipeline) : in.axes;
+    const auto [at, isNew] =
+        collectives_.try_emplace({kind, axes, in.participants, in.bytes.value});
+    if (isNew) at->second = communication(kind, in.bytes, group(axes, in.participants));
     return at->second;
   }
 
@@ -39,17 +43,21 @@ class ProgramCost {
     return *time;
   }
 
-  const GroupTopology& group(MeshAxes axes) {
+  GroupTopology group(MeshAxes axes, int64_t participants) {
     const auto [at, isNew] = groups_.try_emplace(axes);
     if (isNew) at->second = describeGroup(cluster_, mesh_, axes);
-    return at->second;
+    GroupTopology g = at->second;
+    if (participants == 0) return g;
+    // Only some stages take part: they lie as far apart as the group's nodes allow.
+    g.ranks = g.ranks / program_.mesh.pipeline * participants;
+    g.nodes = std::min(g.nodes, g.ranks);
+    g.ranksPerNode = std::min(g.ranksPerNode, ceilDiv(g.ranks, g.nodes));
+    return g;
   }
 
-  Cost communication(const Instruction& in) {
-    const GroupTopology& g = group(in.axes);
-    const Seconds time = cost_.collectiveTime(in.collective, in.bytes, g).time;
-    const bool transfer = in.collective == CollectiveKind::sendReceive;
-    const double wire = wireBytes(in.collective, double(in.bytes.value), transfer ? 2 : g.ranks);
+  Cost communication(CollectiveKind kind, Bytes bytes, const GroupTopology& g) const {
+    const Seconds time = cost_.collectiveTime(kind, bytes, g).time;
+    const double wire = wireBytes(kind, double(bytes.value), g.ranks);
     const auto demand = [&](BytesPerSecond bandwidth) {
       return time.value > 0 ? float(std::min(1.0, wire / bandwidth.value / time.value)) : 0.0f;
     };
@@ -65,7 +73,7 @@ class ProgramCost {
   DeviceMesh mesh_;
   std::vector<std::optional<Seconds>> operators_;
   std::map<MeshAxes, GroupTopology> groups_;
-  std::map<std::tuple<CollectiveKind, MeshAxes, int64_t>, Cost> collectives_;
+  std::map<std::tuple<CollectiveKind, MeshAxes, int32_t, int64_t>, Cost> collectives_;
 };
 
 }  // namespace
