@@ -20,8 +20,8 @@ Registry assemble() {
   Registry registry;
   for (const auto family :
        {contractionDefs(), convolutionDefs(), poolingDefs(), attentionDefs(), normalizationDefs(),
-        elementwiseDefs(), headsDefs(), movementDefs(), reductionDefs(), embeddingDefs(),
-        lossDefs(), recurrentDefs(), moeDefs(), optimizerDefs(), opaqueDefs()})
+        elementwiseDefs(), headsDefs(), viewDefs(), movementDefs(), gatherDefs(), reductionDefs(),
+        embeddingDefs(), lossDefs(), recurrentDefs(), moeDefs(), optimizerDefs(), opaqueDefs()})
     registry.defs.insert(registry.defs.end(), family.begin(), family.end());
   for (size_t i = 0; i < registry.defs.size(); ++i)
     registry.byName.push_back(static_cast<uint16_t>(i));

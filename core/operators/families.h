@@ -17,7 +17,9 @@ std::span<const OperatorDef> normalizationDefs();
 std::span<const OperatorDef> elementwiseDefs();
 std::span<const OperatorDef>
 headsDefs();  // the movements of transformers: SplitHeads, MergeHeads ...
+std::span<const OperatorDef> viewDefs();  // Reshape, Flatten, Squeeze, Unsqueeze
 std::span<const OperatorDef> movementDefs();
+std::span<const OperatorDef> gatherDefs();  // movements by index tensors
 std::span<const OperatorDef> reductionDefs();
 std::span<const OperatorDef> embeddingDefs();
 std::span<const OperatorDef> lossDefs();

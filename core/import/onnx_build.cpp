@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/import/onnx_build.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/import/onnx_reader.h"
+
+namespace meshplan {
+namespace {
+
+constexpr int64_t kMaxNodes = 500'000;
+
+int64_t longDims(const Shape& shape) {
+  return std::count_if(shape.begin(), shape.end(), [](int64_t d) { return d > 1; });
+}
+
+/// Which dimension of `from` each dimension of `to` is, by extents; empty when there is no such
+/// permutation.
+std::vector<int64_t> permutationBetween(const Shape& from, const Shape& to) {
+  std::vector<int64_t> perm;
+  std::vector<bool> used(from.size());
+  for (int64_t extent : to) {
+    size_t i = 0;
+    while (i < from.size() && (used[i] || from[i] != extent)) ++i;
+    if (i == from.size()) return {};
+    used[i] = true;
+    perm.push_back(static_cast<int64_t>(i));
+  }
+  return perm.size() == from.size() ? perm : std::vector<int64_t>();
+}
+
+bool hasNoElements(const Shape& shape) {
+  return std::find(shape.begin(), shape.end(), 0) != shape.end();
+}
+
+}  // namespace
+
+const Value* Scope::find(const std::string& name) const {
+  for (const Scope* s = this; s; s = s->parent)
+    if (const auto it = s->values.find(name); it != s->values.end()) return &it->second;
+  return nullptr;
+}
+
+const onnx::TypeProto* Scope::declaredType(const std::string& name) const {
+  const auto it = declared.find(name);
+  return it == declared.end() ? nullptr : it->second;
+}
+
+Role roleOf(const OperatorDef& def, size_t index) {
+  switch (def.opClass) {
+    case OpClass::contraction:
+    case OpClass::convolution:
+    case OpClass::recurrent:
+      return Role::weight;
+    case OpClass::normalization:
+      return index >= 1 && !(def.name == "BatchNormalization" && index >= 3) ? Role::weight
+                                                                             : Role::other;
+    case OpClass::embedding:
+      return index == 1 ? Role::weight : Role::other;
+    case OpClass::movement:
+      return def.name == "Gather" && index == 0 ? Role::weight : Role::elementwise;
+    case OpClass::view:
+      return Role::elementwise;
+    default:
+      break;
+  }
+  const bool scales = def.name == "Add" || def.name == "Mul" || def.name == "Sum";
+  if (def.name == "PRelu" && index == 1) return Role::weight;
+  return scales ? Role::elementwise : Role::other;
+}
+
+OnnxBuilder::OnnxBuilder(const ModelRequest& modelRequest, const onnx::ModelProto& modelProto)
+    : request(modelRequest), model(modelProto), dims(modelRequest) {}
+
+Value OnnxBuilder::constant(std::string name, TensorType type, std::optional<SmallTensor> data,
+                            bool trained) {
+  Value value{type, {}, static_cast<int32_t>(constants_.size())};
+  constants_.push_back({std::move(name), std::move(type), std::move(data), trained, -1, {}});
+  return value;
+}
+
+Value OnnxBuilder::constant(SmallTensor data) {
+  TensorType type = data.type;
+  return constant({}, std::move(type), std::move(data), false);
+}
+
+Value OnnxBuilder::view(const Value& source, TensorType type) {
+  const ConstantValue from = info(source);
+  Value value = constant(from.name, std::move(type), std::nullopt, from.trained);
+  at(value).root = from.root >= 0 ? from.root : source.constant;
+  value.causal = source.causal;
+  return value;
+}
+
+const SmallTensor* OnnxBuilder::known(const Value& value) const {
+  return value.isConstant() && info(value).data ? &*info(value).data : nullptr;
+}
+
+ConstantValue& OnnxBuilder::rootOf(const Value& value) {
+  ConstantValue& c = at(value);
+  return c.root >= 0 ? constants_[static_cast<size_t>(c.root)] : c;
+}
+
+void OnnxBuilder::promote(TensorId t, const ConstantValue& c, Role role) {
+  Tensor& tensor = graph.tensor(t);
+  const bool trains = role == Role::weight || (role == Role::elementwise && c.trained);
+  if (trains && isFloating(tensor.type.dtype) && !causal(t)) tensor.kind = TensorKind::parameter;
+}
+
+std::optional<TensorId> OnnxBuilder::tensorAsIs(const Value& value, Role role) {
+  if (!value.isConstant()) return value.tensor;
+  ConstantValue& root = rootOf(value);
+  if (!root.tensor.valid()) {
+    if (hasNoElements(value.type.shape))
+      throw Error(ErrorKind::input,
+                  "'" + root.name + "' has no elements: " + shapeText(value.type.shape),
+                  "dimensions must be 1 or more");
+    checkShape(value.type.shape);
+    value.type.bytes();
+    Tensor tensor;
+    tensor.name = root.name.empty() ? "constant_" + std::to_string(value.constant) : root.name;
+    tensor.type = value.type;
+    tensor.kind = TensorKind::constant;
+    root.tensor = graph.addTensor(std::move(tensor));
+    causal_.resize(graph.tensorCount());
+    causal_[root.tensor.index()] = value.causal;
+  }
+  if (graph.tensor(root.tensor).type != value.type) return std::nullopt;
+  promote(root.tensor, root, role);
+  return root.tensor;
+}
+
+TensorId OnnxBuilder::tensorOf(const Value& value, Role role) {
+  if (const auto tensor = tensorAsIs(value, role)) return *tensor;
+  const ConstantValue& root = rootOf(value);
+  promote(root.tensor, root, role);
+  return adapt(root.tensor, value.type, root.name);
+}
+
+/// A second view of a weight, made by the operator that changes one into the other.
+TensorId OnnxBuilder::adapt(TensorId root, const TensorType& wanted, const std::string& name) {
+  TensorId t = root;
+  if (graph.tensor(t).type.dtype != wanted.dtype)
+    t = graph.output(graph.addOperator("Cast", {t}, {{"to", std::string(dtypeName(wanted.dtype))}},
+                                       name + ".cast"));
+  const Shape shape = graph.tensor(t).type.shape;
+  if (shape == wanted.shape) return t;
+  const std::vector<int64_t> perm = permutationBetween(shape, wanted.shape);
+  const OpId op = perm.empty()
+                      ? graph.addOperator("Reshape", {t}, {{"shape", wanted.shape}}, name + ".view")
+                      : graph.addOperator("Transpose", {t}, {{"perm", perm}}, name + ".transposed");
+  return graph.output(op);
+}
+
+std::vector<Value> OnnxBuilder::add(std::string_view name, const std::vector<Value>& inputs,
+                                    Attributes attributes, const std::string& opName,
+                                    const std::string& module) {
+  const OperatorDef& def = operatorDef(name);
+  std::vector<TensorId> tensors;
+  bool fromCausal = false;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    Role role = roleOf(def, i);
+    if (name == "Mul" && longDims(inputs[i].type.shape) > 1) role = Role::other;
+    tensors.push_back(tensorOf(inputs[i], role));
+    fromCausal = fromCausal || causal(tensors.back());
+  }
+  const OpId id = graph.addOperator(name, tensors, std::move(attributes), opName, module);
+  graph.op(id).repeat = repeat;
+  const bool keeps = def.opClass == OpClass::elementwise || def.opClass == OpClass::view ||
+                     def.opClass == OpClass::movement;
+  std::vector<Value> outputs;
+  for (TensorId t : graph.op(id).outputs) {
+    const TensorType& type = graph.tensor(t).type;
+    if (hasNoElements(type.shape))
+      throw Error(ErrorKind::input, "the result has no elements: " + shapeText(type.shape),
+                  "dimensions must be 1 or more");
+    checkShape(type.shape);
+    type.bytes();
+    outputs.push_back({type, t});
+    outputs.back().causal = (keeps && fromCausal) || name == "Trilu";
+  }
+  causal_.resize(graph.tensorCount());
+  for (const Value& v : outputs) causal_[v.tensor.index()] = v.causal;
+  return outputs;
+}
+
+std::vector<Value> OnnxBuilder::addOpaque(const std::string& type, const std::vector<Value>& inputs,
+                                          const std::vector<TensorType>& outputs,
+                                          const std::string& name, const std::string& module) {
+  Operator op;
+  op.def = &operatorDef("Opaque");
+  op.repeat = repeat;
+  op.name = name;
+  op.module = module;
+  op.attributes.set("type", type);
+  for (const Value& v : inputs) op.inputs.push_back(tensorOf(v, Role::weight));
+  std::vector<Value> results;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    checkShape(outputs[i].shape);
+    Tensor tensor;
+    tensor.name = name + ":" + std::to_string(i);
+    tensor.type = outputs[i];
+    results.push_back({outputs[i], graph.addTensor(std::move(tensor))});
+    op.outputs.push_back(results.back().tensor);
+  }
+  graph.addOperator(std::move(op));
+  causal_.resize(graph.tensorCount());
+  return results;
+}
+
+void OnnxBuilder::nameAfter(const Value& value, const std::string& name) {
+  if (value.isConstant() || value.absent) return;
+  Tensor& tensor = graph.tensor(value.tensor);
+  if (tensor.kind == TensorKind::activation) tensor.name = name;
+}
+
+void OnnxBuilder::warnOnce(const std::string& text) {
+  if (std::find(warnings.begin(), warnings.end(), text) == warnings.end()) warnings.push_back(text);
+}
+
+void OnnxBuilder::countNode() {
+  if (++nodes_ > kMaxNodes)
+    throw Error(ErrorKind::input,
+                "the model has more than " + std::to_string(kMaxNodes) +
+                    " nodes once its functions are expanded",
+                "simplify the model before importing it");
+}
+
+}  // namespace meshplan

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/import/onnx.pb.h"
+#include "core/import/onnx_translate.h"
+#include "core/operators/support.h"
+
+namespace meshplan {
+namespace {
+
+bool isWeightMatrix(const Value& v) {
+  return v.isConstant() && isFloating(v.type.dtype) && v.type.shape.size() == 2;
+}
+
+std::vector<Value> matMul(OnnxNode& node) {
+  const Value &a = node.input(0), &b = node.input(1);
+  if (isWeightMatrix(b) && !a.isConstant() && node.rank(0) >= 2)
+    return addLinear(node, a, b, false, nullptr);
+  return realise(node, {"MatMul", {a, b}, {}});
+}
+
+std::vector<Value> gemm(OnnxNode& node) {
+  const Value &a = node.input(0), &b = node.input(1);
+  const bool transB = node.getInt("transB", 0) != 0, hasC = node.has(2);
+  const bool plain = node.getInt("transA", 0) == 0 && node.getFloat("alpha", 1) == 1 &&
+                     (!hasC || node.getFloat("beta", 1) == 1);
+  const bool fits = isWeightMatrix(b) && !a.isConstant() && node.rank(0) == 2 &&
+                    (!hasC || (node.input(2).isConstant() &&
+                               node.input(2).type.elements() == node.shape(1)[transB ? 0 : 1]));
+  if (plain && fits) return addLinear(node, a, b, transB, hasC ? &node.inputs[2] : nullptr);
+  return realise(node, {"Gemm", node.present(), node.plainAttributes()});
+}
+
+Canonical maxPool(OnnxNode& node) {
+  Attributes attributes = node.plainAttributes();
+  if (node.outputUsed(1)) attributes.set("outputs", int64_t{2});
+  return {"MaxPool", {node.input(0)}, attributes};
+}
+
+Canonical convolution(OnnxNode& node) {
+  Attributes attributes = node.plainAttributes();
+  return {operatorDef(node.type).name, node.present(), attributes};
+}
+
+/// Training computes the statistics of the batch; the file's running ones are not read.
+Canonical batchNorm(OnnxNode& node) {
+  std::vector<Value> inputs = node.present();
+  if (inputs.size() > 5) inputs.resize(5);
+  return {"BatchNormalization",
+          inputs,
+          {{"epsilon", node.getFloat("epsilon", 1e-5)}, {"training", int64_t{1}}}};
+}
+
+Canonical layerNorm(OnnxNode& node) {
+  return {node.type == "LayerNormalization" ? "LayerNormalization" : "RMSNormalization",
+          node.present(),
+          {{"axis", node.getInt("axis", -1)}, {"epsilon", node.getFloat("epsilon", 1e-5)}}};
+}
+
+Canonical groupNorm(OnnxNode& node) {
+  const int64_t groups = node.getInt("num_groups", 1);
+  const int64_t channels = node.rank(0) > 1 ? node.shape(0)[1] : 0;
+  if (groups < 1 || channels % groups != 0)
+    rejectInputs(std::to_string(channels) + " channels do not divide into " +
+                 std::to_string(groups) + " groups");
+  return {"GroupNormalization", node.present(), {{"group_size", channels / groups}}};
+}
+
+Canonical softmax(OnnxNode& node) {
+  const bool early = node.opset() < 13;
+  Attributes attributes{{"axis", node.getInt("axis", early ? 1 : -1)}};
+  if (early) attributes.set("coerced", int64_t{1});
+  return {operatorDef(node.type).name, {node.input(0)}, attributes};
+}
+
+Canonical clip(OnnxNode& node) {
+  Attributes attributes = node.plainAttributes();
+  for (size_t i : {1u, 2u})
+    if (node.has(i) && node.builder.known(node.input(i)) && node.known(i).size() == 1)
+      attributes.set(i == 1 ? "min" : "max", node.known(i).number(0));
+  return {"Clip", {node.input(0)}, attributes};
+}
+
+/// Multiplying or dividing by a known number keeps sums apart that are not complete yet, unlike a
+/// product of two tensors.
+std::vector<Value> scaleOr(OnnxNode& node) {
+  const Value &a = node.input(0), &b = node.input(1);
+  const bool divides = node.type == "Div";
+  const auto number = [&](const Value& v) -> const SmallTensor* {
+    const SmallTensor* known = node.builder.known(v);
+    return known && known->size() == 1 && known->floating() && !node.builder.trained(v) ? known
+                                                                                        : nullptr;
+  };
+  const auto scaled = [&](const Value& x, const Value& by, double factor) {
+    return !x.isConstant() && by.type.shape.size() <= x.type.shape.size() &&
+                   isFloating(x.type.dtype)
+               ? std::optional(node.add("Scale", {x}, {{"factor", factor}}))
+               : std::nullopt;
+  };
+  if (const SmallTensor* f = number(b))
+    if (auto result = scaled(a, b, divides ? 1 / f->number(0) : f->number(0))) return *result;
+  if (const SmallTensor* f = divides ? nullptr : number(a))
+    if (auto result = scaled(b, a, f->number(0))) return *result;
+  return realise(node, {operatorDef(node.type).name, {a, b}, {}});
+}
+
+/// Exports are made for inference; a training step drops with the ratio that the node keeps.
+std::vector<Value> dropout(OnnxNode& node) {
+  double ratio = node.getFloat("ratio", 0.5);
+  if (node.has(1) && node.builder.known(node.input(1)) && node.known(1).size() == 1)
+    ratio = node.known(1).number(0);
+  const bool used = ratio > 0 && ratio < 1 && !node.input(0).isConstant();
+  if (!used) return {node.input(0), node.input(0)};
+  return node.add("Dropout", {node.input(0)}, {{"ratio", ratio}});
+}
+
+/// Sizes follow from the weights; lengths of sequences and peepholes are not read.
+std::vector<Value> recurrent(OnnxNode& node) {
+  const bool batchFirst = node.getInt("layout", 0) != 0;
+  const auto swap = [&](const Value& v, std::vector<int64_t> perm) {
+    return batchFirst ? node.add("Transpose", {v}, {{"perm", std::move(perm)}})[0] : v;
+  };
+  std::vector<Value> inputs{swap(node.input(0), {1, 0, 2}), node.input(1), node.input(2)};
+  if (node.has(3)) inputs.push_back(node.input(3));
+  for (size_t i : {5u, 6u})
+    if (node.has(i)) inputs.push_back(swap(node.input(i), {1, 0, 2}));
+  Attributes attributes{{"direction", node.getString("direction", "forward")},
+                        {"has_bias", int64_t{node.has(3)}},
+                        {"has_initial", int64_t{node.has(5)}}};
+  std::vector<Value> outputs = node.add(operatorDef(node.type).name, inputs, attributes);
+  outputs[0] = swap(outputs[0], {2, 0, 1, 3});
+  for (size_t i = 1; i < outputs.size(); ++i)
+    if (node.outputUsed(i)) outputs[i] = swap(outputs[i], {1, 0, 2});
+  return outputs;
+}
+
+/// Training runs in floating point: quantisation is left out, quantised weights become their
+/// floating type.
+std::vector<Value> dequantize(OnnxNode& node) {
+  const Value& x = node.input(0);
+  if (isFloating(x.type.dtype)) return {x};
+  const DType dtype = node.has(1) ? node.input(1).type.dtype : DType::f32;
+  if (x.isConstant()) return {node.builder.view(x, {dtype, x.type.shape})};
+  return node.add("Cast", {x}, {{"to", std::string(dtypeName(dtype))}});
+}
+
+std::vector<Value> quantize(OnnxNode& node) {
+  node.builder.warnOnce("QuantizeLinear is left out: training is planned in floating point");
+  return {node.input(0)};
+}
+
+constexpr Translation kRows[] = {{"MatMul", nullptr, matMul},
+                                 {"Gemm", nullptr, gemm},
+                                 {"Conv", convolution},
+                                 {"ConvTranspose", convolution},
+                                 {"MaxPool", maxPool},
+                                 {"BatchNormalization", batchNorm},
+                                 {"LayerNormalization", layerNorm},
+                                 {"RMSNormalization", layerNorm},
+                                 {"SimplifiedLayerNormalization", layerNorm},
+                                 {"GroupNormalization", groupNorm},
+                                 {"Softmax", softmax},
+                                 {"LogSoftmax", softmax},
+                                 {"Hardmax", softmax},
+                                 {"Clip", clip},
+                                 {"Mul", nullptr, scaleOr},
+                                 {"Div", nullptr, scaleOr},
+                                 {"Dropout", nullptr, dropout},
+                                 {"LSTM", nullptr, recurrent},
+                                 {"GRU", nullptr, recurrent},
+                                 {"RNN", nullptr, recurrent},
+                                 {"QuantizeLinear", nullptr, quantize},
+                                 {"DequantizeLinear", nullptr, dequantize}};
+
+}  // namespace
+
+std::vector<Value> addLinear(OnnxNode& node, const Value& x, const Value& w, bool transposed,
+                             const Value* bias) {
+  OnnxBuilder& builder = node.builder;
+  Value weight = w;
+  if (!builder.tensorAsIs(w, Role::weight)) {
+    const Value other = builder.view(w, {w.type.dtype, {w.type.shape[1], w.type.shape[0]}});
+    if (builder.tensorAsIs(other, Role::weight)) {
+      weight = other;
+      transposed = !transposed;
+    }
+  }
+  Attributes attributes;
+  if (transposed) attributes.set("transposed", int64_t{1});
+  std::vector<Value> inputs{x, weight};
+  if (bias)
+    inputs.push_back(bias->type.shape.size() == 1
+                         ? *bias
+                         : builder.view(*bias, {bias->type.dtype, {bias->type.elements()}}));
+  return node.add("Linear", inputs, attributes);
+}
+
+std::span<const Translation> layerTranslations() {
+  return kRows;
+}
+
+}  // namespace meshplan
