@@ -111,8 +111,8 @@ double forwardBytes(const OperatorDef& def, const OpContext& context) {
   return totalBytes(context.inputs) + totalBytes(context.outputs);
 }
 
-double backwardRatio(const OperatorDef& def, const OpContext& context) {
-  return def.backwardFlopsOf ? def.backwardFlopsOf(context) : def.backwardFlops;
+double backwardRatio(const OperatorDef& def, const Attributes& attributes) {
+  return def.backwardFlopsOf ? def.backwardFlopsOf(attributes) : def.backwardFlops;
 }
 
 bool nestMatchesTypes(const LoopNest& nest, const OpContext& context) {

@@ -102,7 +102,7 @@ struct OperatorDef {
   /// FLOPs of all gradients together, as a multiple of the forward FLOPs (a split contraction costs 1 per operand).
   /// `backwardFlopsOf`, where set, decides by attributes (attention); read both through `backwardRatio`.
   double backwardFlops = 1;
-  double (*backwardFlopsOf)(const OpContext&) = nullptr;
+  double (*backwardFlopsOf)(const Attributes&) = nullptr;
 
   /// Linear in all inputs together: Partial inputs may pass through and give Partial outputs.
   bool linear = false;
@@ -117,7 +117,7 @@ std::span<const OperatorDef> operatorDefs();
 
 Flops forwardFlops(const OperatorDef& def, const OpContext& context);
 double forwardBytes(const OperatorDef& def, const OpContext& context);
-double backwardRatio(const OperatorDef& def, const OpContext& context);
+double backwardRatio(const OperatorDef& def, const Attributes& attributes);
 
 /// The local nest: axis extents taken from the local types (an axis's extent is global in `nest` only if the types are).
 /// Checks that each dimension equals the product of the axes it walks where all are known; used by tests.

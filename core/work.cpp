@@ -57,8 +57,8 @@ AttentionShape attentionOf(const Operator& op, const Attributes& attributes,
 
 /// A contraction's gradient operator costs the forward FLOPs once per operand it differentiates (a
 /// bias is free).
-double gradientFlops(const Operator& op, double forward) {
-  if (!isMatrixWork(*op.def)) return forward * op.def->backwardFlops;
+double gradientFlops(const Operator& op, const Attributes& attributes, double forward) {
+  if (!isMatrixWork(*op.def)) return forward * backwardRatio(*op.def, attributes);
   const auto operands = std::count_if(op.outputSlots.begin(), op.outputSlots.end(),
                                       [](Slot s) { return s.index < 2; });
   return forward * static_cast<double>(operands);
@@ -121,7 +121,7 @@ OperatorWork workOf(const Graph& graph, OpId id, const LoopNest& nest,
   if (isMatrixWork(*op.def)) work.contraction = contractionOf(nest);
   if (op.def->opClass == OpClass::attention) work.attention = attentionOf(op, attributes, inputs);
   if (gradient) {
-    work.flops = gradientFlops(op, forwardFlopsLocal);
+    work.flops = gradientFlops(op, attributes, forwardFlopsLocal);
     work.bytes = op.def->opClass == OpClass::view ? 0 : gradientBytes(op, inputs, outputs);
   } else {
     const OpContext context{attributes, inputs, outputs};

@@ -111,9 +111,7 @@ SlotSet needsAttention(const OpContext& c, int) {
 
 /// Flash recomputes the scores in its backward pass: five products against two (Dao 2023,
 /// section 3.1).
-double backwardAttention(const OpContext& c) {
-  return isFlash(c.attributes) ? 2.5 : 2;
-}
+double backwardAttention(const Attributes& attributes) { return isFlash(attributes) ? 2.5 : 2; }
 
 constexpr OperatorDef kAttention{.name = "Attention",
                                  .opClass = OpClass::attention,
