@@ -55,6 +55,23 @@ AttentionShape attentionOf(const Operator& op, const Attributes& attributes,
   return shape;
 }
 
+bool allOnes(const std::vector<int64_t>& values) {
+  return std::all_of(values.begin(), values.end(), [](int64_t v) { return v == 1; });
+}
+
+double kernelAreaOf(const Operator& op, const Attributes& attributes,
+                    std::span<const TensorType> inputs, std::span<const TensorType> outputs) {
+  if (!allOnes(attributes.getInts("strides")) || !allOnes(attributes.getInts("dilations")))
+    return 0;
+  const TensorType* weight = slotType(op, inputs, 1);
+  for (size_t i = 0; i < op.outputSlots.size(); ++i)
+    if (op.outputSlots[i] == Slot{Slot::inputGradient, 1}) weight = &outputs[i];
+  if (!weight) return 0;
+  double area = 1;
+  for (size_t d = 2; d < weight->shape.size(); ++d) area *= static_cast<double>(weight->shape[d]);
+  return area;
+}
+
 /// A contraction's gradient operator costs the forward FLOPs once per operand it differentiates (a
 /// bias is free).
 double gradientFlops(const Operator& op, const Attributes& attributes, double forward) {
@@ -120,6 +137,8 @@ OperatorWork workOf(const Graph& graph, OpId id, const LoopNest& nest,
   for (const TensorType& t : outputs) work.outputElements += static_cast<double>(t.elements());
   if (isMatrixWork(*op.def)) work.contraction = contractionOf(nest);
   if (op.def->opClass == OpClass::attention) work.attention = attentionOf(op, attributes, inputs);
+  if (op.def->opClass == OpClass::convolution && work.contraction.batch == 1)
+    work.kernelArea = kernelAreaOf(op, attributes, inputs, outputs);
   if (gradient) {
     work.flops = gradientFlops(op, attributes, forwardFlopsLocal);
     work.bytes = op.def->opClass == OpClass::view ? 0 : gradientBytes(op, inputs, outputs);

@@ -37,6 +37,7 @@ struct OperatorWork {
   int64_t kernels = 1;           // launches
   ContractionShape contraction;  // for contractions and convolutions
   AttentionShape attention;      // for attention
+  double kernelArea = 0;         // kernel positions of an ungrouped convolution of stride 1, else 0
   bool operator==(const OperatorWork&) const = default;
 };
 

@@ -9,6 +9,8 @@
 namespace meshplan {
 namespace {
 
+constexpr double kWinogradArea = 9;
+
 double shapeFlops(const ContractionShape& s) {
   return 2 * s.batch * s.m * s.n * s.k;
 }
@@ -108,7 +110,10 @@ double AnalyticCost::convolution(const OperatorWork& work, double bytes) const {
   double efficiency = work.phase == Phase::backwardInput    ? parameters_.convolutionBackwardInput
                       : work.phase == Phase::backwardWeight ? parameters_.convolutionBackwardWeight
                                                             : parameters_.convolutionForward;
-  double compute = unit(work.compute).seconds(work.contraction) / efficiency;
+  const MatrixCost& matrix = unit(work.compute);
+  bool winograd = !matrix.hasMatrixUnits() && work.kernelArea >= kWinogradArea;
+  if (winograd) efficiency *= parameters_.winogradSpeedup;
+  double compute = matrix.seconds(work.contraction) / efficiency;
   return roundedMax(compute, memorySeconds(bytes));
 }
 

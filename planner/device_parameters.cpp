@@ -31,6 +31,7 @@ constexpr ParameterDefinition kDefinitions[] = {
     {"convolution_forward", &P::convolutionForward, 0.05, 1},
     {"convolution_backward_input", &P::convolutionBackwardInput, 0.05, 1},
     {"convolution_backward_weight", &P::convolutionBackwardWeight, 0.05, 1},
+    {"winograd_speedup", &P::winogradSpeedup, 1, 2.25},
     {"flash_ceiling", &P::flashCeiling, 0.05, 1},
     {"flash_softmax_cost", &P::flashSoftmaxCost, 0, 500},
     {"flash_block_overhead", &P::flashBlockOverhead, 0, 50},
@@ -65,6 +66,7 @@ constexpr DeviceParameters kAmpere = {.vectorCeiling = 0.877,
                                       .convolutionForward = 0.88,
                                       .convolutionBackwardInput = 0.70,
                                       .convolutionBackwardWeight = 0.64,
+                                      .winogradSpeedup = 2,
                                       .flashCeiling = 0.946,
                                       .flashSoftmaxCost = 33.5,
                                       .flashBlockOverhead = 1.8,
@@ -150,6 +152,7 @@ constexpr DeviceParameters kCpu = [] {
   p.vectorTilePrologue = p.matrixTilePrologue = 2e-7;
   p.launchFloor = 1e-6;
   p.hostOverhead = 0;
+  p.winogradSpeedup = 1;
   p.memoryEfficiency = 0.8;
   p.memoryHalfSize = 1e5;
   p.cacheSpeedup = 4;

@@ -31,7 +31,7 @@ bool multipleOf8(double x) {
   return static_cast<int64_t>(x) % 8 == 0;
 }
 
-bool hasMatrixUnits(const DeviceSpec& spec, DType compute) {
+bool onMatrixUnits(const DeviceSpec& spec, DType compute) {
   return spec.matrixPeak.count(compute) != 0 && matrixPeak(spec, compute) > spec.vectorPeak;
 }
 
@@ -50,7 +50,7 @@ FlopsPerSecond matrixPeak(const DeviceSpec& spec, DType compute) {
 }
 
 MatrixCost::MatrixCost(const DeviceSpec& spec, const DeviceParameters& p, DType compute) {
-  bool matrix = hasMatrixUnits(spec, compute);
+  bool matrix = matrixUnits_ = onMatrixUnits(spec, compute);
   peak_ = matrixPeak(spec, compute).value;
   ceiling_ = peak_ * (matrix ? p.matrixCeiling : p.vectorCeiling);
   multiprocessors_ = spec.multiprocessors;

@@ -32,6 +32,7 @@ class MatrixCost {
   double ceiling() const { return ceiling_; }  // FLOP/s of the inner loop of an endless tile
   double multiprocessors() const { return multiprocessors_; }
   double elementBytes() const { return elementBytes_; }
+  bool hasMatrixUnits() const { return matrixUnits_; }
 
  private:
   struct Tile {
@@ -42,6 +43,7 @@ class MatrixCost {
   double waves(double tiles) const;
 
   std::array<Tile, 9> tiles_;
+  bool matrixUnits_ = false;
   double peak_ = 1, ceiling_ = 1, multiprocessors_ = 1, elementBytes_ = 4;
   double quantisation_ = 1, unaligned_ = 1, l2_ = 0, waveSide_ = 1;
 };

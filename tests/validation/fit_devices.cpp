@@ -37,7 +37,8 @@ const Fit kFits[] = {
     {"volta",
      {"vector_ceiling", "vector_tile_overhead", "vector_tile_prologue", "matrix_ceiling",
       "matrix_tile_prologue", "unaligned_penalty", "launch_floor", "memory_half_size",
-      "convolution_forward", "convolution_backward_input", "convolution_backward_weight"}},
+      "convolution_forward", "convolution_backward_input", "convolution_backward_weight",
+      "winograd_speedup"}},
     {"ampere",
      {"vector_ceiling", "vector_tile_overhead", "vector_tile_prologue", "matrix_ceiling",
       "flash_ceiling", "flash_softmax_cost", "flash_block_overhead", "math_passes",
@@ -63,7 +64,7 @@ class Fitter {
       if (s.architecture != architecture) continue;
       AnalyticCost cost(s);
       for (const Row& r : rows_) {
-        if (r.device != name || r.fitted != fittedHalf || r.checkOnly) continue;
+        if (r.device != name || r.fitted != fittedHalf) continue;
         auto& [sum, count] = sums[r.table];
         sum += std::abs(predict(cost, r) / r.seconds - 1);
         ++count;

@@ -169,16 +169,11 @@ OperatorWork convolution(const Fields& f, Phase phase) {
   w.def = &defOf(OpClass::convolution);
   w.phase = phase;
   w.compute = deepBenchType(f);
+  bool unitStride = number(f, "stride_w") == 1 && number(f, "stride_h") == 1;
+  w.kernelArea = unitStride ? taps : 0;
   double input = number(f, "N") * number(f, "W") * number(f, "H") * c;
   w.bytes = (input + c * taps * k + positions * k) * static_cast<double>(dtypeBytes(w.compute));
   return w;
-}
-
-/// cuDNN runs these with fewer multiplications than the operator has; the formulas know no kernel
-/// extents, so such rows are shown apart and not fitted.
-bool winograd(const Fields& f) {
-  return deepBenchType(f) == DType::f32 && number(f, "S") > 1 && number(f, "S") == number(f, "R") &&
-         number(f, "stride_w") == 1 && number(f, "stride_h") == 1;
 }
 
 void addDeepBenchConvolution(Tables& t) {
@@ -187,9 +182,8 @@ void addDeepBenchConvolution(Tables& t) {
                                                {"bwd_input_ms", Phase::backwardInput},
                                                {"bwd_weight_ms", Phase::backwardWeight}};
     for (auto [column, phase] : columns) {
-      row.table = "deepbench_v100_conv_" + f.at("precision") + (winograd(f) ? "_winograd" : "");
+      row.table = "deepbench_v100_conv_" + f.at("precision");
       row.device = "V100-SXM2";
-      row.checkOnly = winograd(f);
       row.works = {convolution(f, phase)};
       row.seconds = number(f, column) * 1e-3;
       if (row.seconds > 0) t.push(row);

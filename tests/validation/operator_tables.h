@@ -15,8 +15,7 @@ struct Row {
   std::string table, device;
   std::vector<OperatorWork> works;
   double seconds = 0;
-  bool fitted = false;     // in the half that the fit may see
-  bool checkOnly = false;  // not for fitting at all
+  bool fitted = false;  // in the half that the fit may see
   std::string text;
 };
 
