@@ -239,6 +239,21 @@ TEST(AnalyticCost, ADepthwiseConvolutionIsBoundByMemory) {
   EXPECT_GT(seconds(cost, w), bytes / ampere().memoryBandwidth.value);
 }
 
+TEST(AnalyticCost, OnlyFp32ConvolutionsOfStrideOneMultiplyLess) {
+  AnalyticCost cost(volta());
+  auto time = [&](DType compute, double kernelArea) {
+    OperatorWork w = workOfClass(OpClass::convolution, 1e7);
+    w.compute = compute;
+    w.contraction = {1, 16 * 28 * 28, 256, 256 * 9};
+    w.kernelArea = kernelArea;
+    return seconds(cost, w);
+  };
+  EXPECT_LT(time(DType::f32, 9), 0.7 * time(DType::f32, 0));
+  EXPECT_GT(time(DType::f32, 9), time(DType::f32, 0) / 2.25);
+  EXPECT_EQ(time(DType::f32, 1), time(DType::f32, 0));
+  EXPECT_EQ(time(DType::f16, 9), time(DType::f16, 0));
+}
+
 TEST(AnalyticCost, SplittingALongReductionUsesMoreOfTheDevice) {
   AnalyticCost cost(hopper());
   OperatorWork w = gemm(1, 128, 128, 1 << 20);
