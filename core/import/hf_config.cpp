@@ -16,19 +16,20 @@ struct Family {
   std::string_view modelType;
   std::string_view architecture;  // how the names of its model classes start
   void (*build)(HfSource);
+  std::string_view planned = {};  // the class that is built; empty: the builder looks itself
 };
 
 constexpr std::array kFamilies{
     Family{"bert", "Bert", buildBert},
-    Family{"deepseek_v3", "DeepseekV3", buildDeepseekV3},
-    Family{"gpt2", "GPT2", buildGpt2},
-    Family{"llama", "Llama", buildLlama},
-    Family{"mistral", "Mistral", buildMistral},
-    Family{"mixtral", "Mixtral", buildMixtral},
-    Family{"qwen2", "Qwen2", buildQwen2},
-    Family{"qwen3", "Qwen3", buildQwen3},
-    Family{"qwen3_moe", "Qwen3Moe", buildQwen3Moe},
-    Family{"t5", "T5", buildT5},
+    Family{"deepseek_v3", "DeepseekV3", buildDeepseekV3, "DeepseekV3ForCausalLM"},
+    Family{"gpt2", "GPT2", buildGpt2, "GPT2LMHeadModel"},
+    Family{"llama", "Llama", buildLlama, "LlamaForCausalLM"},
+    Family{"mistral", "Mistral", buildMistral, "MistralForCausalLM"},
+    Family{"mixtral", "Mixtral", buildMixtral, "MixtralForCausalLM"},
+    Family{"qwen2", "Qwen2", buildQwen2, "Qwen2ForCausalLM"},
+    Family{"qwen3", "Qwen3", buildQwen3, "Qwen3ForCausalLM"},
+    Family{"qwen3_moe", "Qwen3Moe", buildQwen3Moe, "Qwen3MoeForCausalLM"},
+    Family{"t5", "T5", buildT5, "T5ForConditionalGeneration"},
     Family{"vit", "ViT", buildVit},
 };
 
@@ -92,6 +93,19 @@ const Family& chooseFamily(ModelConfig& config, const ModelRequest& request, boo
   return *family;
 }
 
+/// Warns of what the file holds and the plan does not.
+void warnOfTheRest(const ModelConfig& config, const Family& family, bool nested, Model& model) {
+  if (nested) model.warnings.push_back("only the text model (text_config) is planned");
+  if (config.has({"auto_map"}))
+    model.warnings.push_back("the model's own code (auto_map) is not run; it is read as " +
+                             model.family);
+  const std::vector<std::string> architectures = config.texts({"architectures"});
+  if (nested || family.planned.empty() || architectures.empty()) return;
+  if (architectures[0] != family.planned)
+    model.warnings.push_back("the file describes a " + architectures[0] + "; a " +
+                             std::string(family.planned) + " is planned");
+}
+
 std::string nameOf(const std::string& source) {
   const std::filesystem::path path(source);
   if (path.extension() != ".json") {
@@ -118,10 +132,7 @@ Model buildHfModel(ModelConfig config, const ModelRequest& request) {
   model.source = request.source;
   model.name = nameOf(request.source);
   model.family = family.modelType;
-  if (nested) model.warnings.push_back("only the text model (text_config) is planned");
-  if (config.has({"auto_map"}))
-    model.warnings.push_back("the model's own code (auto_map) is not run; it is read as " +
-                             model.family);
+  warnOfTheRest(config, family, nested, model);
   family.build({config, request, model, nested});
   config.checkOverrides();
   propagateBatch(model.graph);

@@ -2,6 +2,12 @@
 #include "core/import/layer_writer.h"
 
 namespace meshplan {
+namespace {
+
+constexpr int64_t kMostBytesPerElement =
+    64;  // weight, gradient, optimizer state, and room for sums
+
+}  // namespace
 
 int64_t LayerWriter::extent(TensorId x, int dim) const {
   const Shape& shape = graph_.tensor(x).type.shape;
@@ -9,7 +15,7 @@ int64_t LayerWriter::extent(TensorId x, int dim) const {
 }
 
 TensorId LayerWriter::parameter(const std::string& name, Shape shape) {
-  elementCount(shape);  // refuses what overflows
+  checkedMul(elementCount(shape), kMostBytesPerElement);  // refuses what overflows
   return graph_.addParameter(name, {DType::f32, std::move(shape)});
 }
 

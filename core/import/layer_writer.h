@@ -17,7 +17,7 @@ std::string joinNames(const Parts&... parts) {
 }
 
 /// Appends layers with their parameters to a graph. Parameters are fp32 and named like the checkpoint's tensors:
-/// operator name plus "weight" or "bias".
+/// operator name plus "weight" or "bias". Throws Error(input) for a size that overflows.
 class LayerWriter {
  public:
   explicit LayerWriter(Graph& graph) : graph_(graph) {}

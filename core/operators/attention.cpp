@@ -111,7 +111,9 @@ SlotSet needsAttention(const OpContext& c, int) {
 
 /// Flash recomputes the scores in its backward pass: five products against two (Dao 2023,
 /// section 3.1).
-double backwardAttention(const Attributes& attributes) { return isFlash(attributes) ? 2.5 : 2; }
+double backwardAttention(const Attributes& attributes) {
+  return isFlash(attributes) ? 2.5 : 2;
+}
 
 constexpr OperatorDef kAttention{.name = "Attention",
                                  .opClass = OpClass::attention,

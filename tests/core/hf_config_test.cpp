@@ -215,6 +215,12 @@ TEST(HfConfig, TheArchitectureStandsInForAMissingModelType) {
             "gpt2");
 }
 
+TEST(HfConfig, AnotherHeadThanTheFilesIsSaid) {
+  EXPECT_THAT(build(llama(R"("architectures":["LlamaForSequenceClassification"])")).warnings,
+              testing::Contains(HasSubstr("LlamaForSequenceClassification")));
+  EXPECT_THAT(build(llama(R"("architectures":["LlamaForCausalLM"])")).warnings, testing::IsEmpty());
+}
+
 TEST(HfConfig, TheSequenceIsChosenOrSaid) {
   const std::string config =
       R"({"model_type":"llama","vocab_size":100,"hidden_size":64,"intermediate_size":128,
@@ -252,13 +258,12 @@ TEST(HfConfig, SettingsOverrideFieldsAndUnknownOnesAreNamed) {
 
 TEST(HfConfig, AttentionIsFlashUnlessAskedOtherwise) {
   ModelRequest request;
-  const auto outputs = [&] {
-    return operatorNamed(build(llama(""), request).graph, "model.layers.0.self_attn.attention")
-        .outputs.size();
+  const auto attention = [&] {
+    return operatorNamed(build(llama(""), request).graph, "model.layers.0.self_attn.attention");
   };
-  EXPECT_EQ(outputs(), 2u);
+  EXPECT_EQ(attention().attributes.getString("implementation", ""), "flash");
   request.attention = "math";
-  EXPECT_EQ(outputs(), 2u);
+  EXPECT_EQ(attention().attributes.getString("implementation", ""), "math");
   request.attention = "fast";
   EXPECT_EQ(errorOf(llama(""), request).kind(), ErrorKind::usage);
 }
@@ -304,7 +309,8 @@ TEST(HfConfig, BrokenFilesGetOneClearErrorWithinASecond) {
         llama(R"("tie_word_embeddings":"yes")"),
         llama(R"("attention_dropout":1.5)"),
         llama(R"("num_hidden_layers":1000000)"),
-        llama(R"("hidden_size":2147483648,"intermediate_size":2147483648)")}) {
+        llama(R"("hidden_size":2147483648,"intermediate_size":2147483648)"),
+        llama(R"("vocab_size":2147483648,"hidden_size":2147483648)")}) {
     EXPECT_EQ(errorOf(text).kind(), ErrorKind::input) << text.substr(0, 100);
   }
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1));

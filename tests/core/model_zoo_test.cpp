@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "core/backward.h"
 #include "core/error.h"
 #include "core/import/load_model.h"
 
@@ -31,6 +32,22 @@ TEST(ModelZoo, EveryModelBuildsAndItsNestsMatch) {
       const auto in = m.graph.inputTypes(OpId(i)), out = m.graph.outputTypes(OpId(i));
       const OpContext context{op.attributes, in, out};
       ASSERT_TRUE(nestMatchesTypes(op.def->nest(context), context)) << entry.name << " " << op.name;
+    }
+  }
+}
+
+TEST(ModelZoo, EveryParameterIsUpdatedOnceByItsTrainingGraph) {
+  for (const ZooEntry& entry : modelZoo()) {
+    const Model m = loadModel(named(std::string(entry.name)));
+    const Graph training = trainingGraph(m.graph, {});
+    training.validate();
+    std::multiset<uint32_t> updated;
+    for (const Operator& op : training.operators())
+      if (op.phase == Phase::update) updated.insert(op.inputs[0].value);
+    for (size_t i = 0; i < m.graph.tensorCount(); ++i) {
+      const bool parameter = m.graph.tensors()[i].kind == TensorKind::parameter;
+      EXPECT_EQ(updated.count(static_cast<uint32_t>(i)), parameter ? 1u : 0u)
+          << entry.name << " " << m.graph.tensors()[i].name;
     }
   }
 }
