@@ -189,10 +189,15 @@ BlockChain findBlocks(const Graph& graph, size_t forwardOps) {
     segment += length;
   }
 
+  const auto repeated = [&](size_t op) {
+    return op < forwardOps &&
+           chain.classes[chain.blocks[chain.blockOf(OpId(op))].blockClass].count > 1;
+  };
   chain.trunk.resize(graph.tensorCount());
   for (const Lifetime& l : lifetimes) {
-    const auto cut = std::upper_bound(cuts.begin(), cuts.end(), l.begin);
-    chain.trunk[l.tensor.index()] = *cut <= l.end && !longRange[l.tensor.index()];
+    const size_t cut = *std::upper_bound(cuts.begin(), cuts.end(), l.begin);
+    chain.trunk[l.tensor.index()] =
+        cut <= l.end && !longRange[l.tensor.index()] && (repeated(cut - 1) || repeated(cut));
   }
   chain.crossing.resize(chain.blocks.size());
   for (const Lifetime& l : lifetimes) {

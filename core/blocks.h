@@ -28,8 +28,8 @@ struct BlockChain {
   std::vector<Block> blocks;
   std::vector<BlockClass> classes;
   std::vector<std::vector<TensorId>> crossing;
-  /// Per tensor: the activation that alone crosses some possible cut, also inside a folded block
-  /// (the residual stream).
+  /// Per tensor: an activation that alone crosses a possible cut at the edge of, or inside, a
+  /// repeated block: the residual stream.
   std::vector<bool> trunk;
 
   size_t blockOf(OpId forwardOp) const;

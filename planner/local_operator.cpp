@@ -133,6 +133,11 @@ LocalOperator localise(const TrainingModel& model, OpId id, const ScaledOperator
   }
   local.work = workOf(model.graph, id, withLocalExtents(op.nest, s, mesh), local.inputs,
                       local.outputs, forwardFlops, model.options.precision);
+  if (statisticBytes(model.graph.op(id), op.nest, local, s.tensor, mesh.tensor).value > 0) {
+    // Partial statistics take a pass of their own before the ranks can share them.
+    ++local.work.kernels;
+    local.work.bytes += static_cast<double>(local.inputs.front().bytes().value);
+  }
   return local;
 }
 
@@ -145,9 +150,12 @@ std::vector<OperatorStrategy> strategiesOf(const TrainingModel& model, OpId forw
     for (size_t a = 0; a < op.nest.axes.size(); ++a) {
       const auto axis = static_cast<int8_t>(a);
       if (!sequenceParallel && axis == op.sequenceAxis) continue;
+      if (axis == op.batchAxis && op.sequenceAxis != kNoAxis) continue;
+      if (def.opClass == OpClass::normalization && op.nest.axes[a].kind == AxisKind::normalised)
+        continue;
       if (splittable(op.nest, axis, mesh.tensor)) tensorChoices.push_back(axis);
     }
-    if (def.linear) tensorChoices.push_back(kPartialThrough);
+    if (def.linear && op.inputs.size() == 1) tensorChoices.push_back(kPartialThrough);
   }
   if (mesh.expert > 1) {
     for (size_t a = 0; a < op.nest.axes.size(); ++a)

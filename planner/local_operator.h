@@ -49,9 +49,11 @@ LocalOperator localise(const TrainingModel& model, OpId id, const ScaledOperator
                        double forwardFlops);
 
 /// All strategies worth trying for an operator, the replicated one first: on the tensor axis each
-/// splittable loop axis (and passing Partial through, for linear operators); on the expert axis the
-/// batch, or the experts of an expert-parallel operator. With `sequenceParallel` false, operators
-/// that are no contractions do not split the sequence.
+/// splittable loop axis (and passing Partial through, for linear operators of one operand: a
+/// residual stream of summands would be a numerical adventure); on the expert axis the batch, or
+/// the experts of an expert-parallel operator. With `sequenceParallel` false nothing splits the
+/// sequence. Where there is a sequence the tensor axis does not split the batch: the data axis does
+/// exactly that, and hides its communication better.
 std::vector<OperatorStrategy> strategiesOf(const TrainingModel& model, OpId forward,
                                            const ScaledOperator& op, const StageMesh& mesh,
                                            bool sequenceParallel);

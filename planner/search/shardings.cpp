@@ -11,6 +11,8 @@ namespace {
 
 constexpr double kForbidden = std::numeric_limits<double>::infinity();
 
+constexpr double kBulk = 16.0 * kMiB;
+
 bool readsSlot(const TrainingModel& model, OpId forward, Slot slot) {
   const auto& gradients = model.gradients[forward.index()];
   return std::any_of(gradients.begin(), gradients.end(), [&](OpId g) {
@@ -132,8 +134,9 @@ class ShardingProblem::Pricer {
     for (size_t i = 0; i < gradient.outputs.size(); ++i) {
       const Tensor& of = model_.graph.tensor(model_.graph.tensor(gradient.outputs[i]).forward);
       if (of.kind == TensorKind::parameter && local.outputWhere[i].tensor == kPartial)
-        time +=
-            collective(CollectiveKind::allReduce, bytesOf(local.outputs[i]), question_.tensorGroup);
+        time += collective(CollectiveKind::allReduce, kBulk + bytesOf(local.outputs[i]),
+                           question_.tensorGroup) -
+                collective(CollectiveKind::allReduce, kBulk, question_.tensorGroup);
     }
     return time;
   }
@@ -302,13 +305,17 @@ bool ShardingProblem::forbidden(const Layer& layer, const Choice& choice,
                                 bool sequenceParallel) const {
   if (sequenceParallel) return false;
   const Operator& op = model_.graph.op(layer.representative);
-  for (size_t i = 0; i < op.outputs.size(); ++i) {
-    const Tensor& t = model_.graph.tensor(op.outputs[i]);
-    const bool residualStream = model_.chain.trunk[op.outputs[i].index()] && t.sequenceDim >= 0;
-    if (residualStream && choice.forward.outputWhere[i].tensor.kind == Placement::shard)
-      return true;
-  }
-  return false;
+  const auto residualSplit = [&](const std::vector<TensorId>& tensors,
+                                 const std::vector<LocalOperator::Where>& where) {
+    for (size_t i = 0; i < tensors.size(); ++i)
+      if (model_.chain.trunk[tensors[i].index()] &&
+          model_.graph.tensor(tensors[i]).sequenceDim >= 0 &&
+          where[i].tensor.kind == Placement::shard)
+        return true;
+    return false;
+  };
+  return residualSplit(op.outputs, choice.forward.outputWhere) ||
+         residualSplit(op.inputs, choice.forward.inputWhere);
 }
 
 std::vector<ShardingPoint> ShardingProblem::solve(const Question& question,
