@@ -19,7 +19,8 @@ struct Estimate {
 };
 
 /// How a group of ranks lies on the machine, with every sibling group of the same mesh axes communicating at once (SPMD):
-/// bandwidths are what one rank gets on the busiest link of a ring through its group. One direction, B/s.
+/// bandwidths are what one rank gets on the busiest link of the rings through its group. One direction, B/s. All ranks of
+/// the group in a node may leave it at once, so that the node gives the group ranksPerNode x interBandwidth.
 struct GroupTopology {
   int64_t ranks = 1;
   int64_t nodes = 1;         // nodes that the group spans
@@ -28,8 +29,8 @@ struct GroupTopology {
   BytesPerSecond intraBandwidth{1e30}, interBandwidth{1e30};
   Seconds intraLatency, interLatency;
   bool multicast = false;  // in-network reduction is available for this group (NVLS)
-  const Link* intraLink = nullptr;  // the limiting links, for their fitted parameters; may be null in tests
-  const Link* interLink = nullptr;
+  const LinkSpec* intraLink = nullptr;  // the limiting links, for their fitted parameters; may be null in tests
+  const LinkSpec* interLink = nullptr;
   const DeviceSpec* device = nullptr;
 };
 
