@@ -48,8 +48,10 @@ struct ClassState {
   std::array<StreamState, kStreams> streams;
   ClassActivities activities;
   std::vector<std::array<uint32_t, kStreams>> endedBefore;  // per call: activities of earlier calls
-  uint8_t running = 0;                                      // streams that lead or follow
-  uint8_t memory = 0;  // of these, those with memory changes to come
+  std::vector<std::array<uint32_t, kStreams>>
+      mergedBefore;     // of these, compute ones up to the last merged of a stream
+  uint8_t running = 0;  // streams that lead or follow
+  uint8_t memory = 0;   // of these, those with memory changes to come
   int8_t solo =
       -1;  // the only running stream: its segments run through at full speed, without an event each
   bool dirty = false;
@@ -176,11 +178,16 @@ void Simulation::prepare(uint32_t c, bool contract) {
   cls.activities = activitiesOf(program_, rankClass, times_, contract);
   cls.meter.emplace(rankClass, options_.recordMemory);
   cls.endedBefore.reserve(rankClass.calls.size());
-  std::array<uint32_t, kStreams> ended{};
-  for (uint32_t list : cls.activities.listOfCall) {
+  cls.mergedBefore.reserve(rankClass.calls.size());
+  std::array<uint32_t, kStreams> ended{}, merged{};
+  for (uint32_t index : cls.activities.listOfCall) {
+    const ActivityList& list = cls.activities.lists[index];
     cls.endedBefore.push_back(ended);
-    for (size_t s = 0; s < kStreams; ++s) ended[s] += cls.activities.lists[list].onStream(s);
-    events_ += cls.activities.lists[list].routine->instructions.size();
+    cls.mergedBefore.push_back(merged);
+    for (size_t s = 0; s < kStreams; ++s)
+      if (list.mergedUpTo[s] > 0) merged[s] = ended[size_t(Stream::compute)] + list.mergedUpTo[s];
+    for (size_t s = 0; s < kStreams; ++s) ended[s] += list.onStream(s);
+    events_ += list.routine->instructions.size();
   }
   for (const ActivityList& list : cls.activities.lists)
     for (const Activity& a : list.activities) {
@@ -223,10 +230,13 @@ void Simulation::tryStart(uint32_t c, uint32_t s) {
   if (!st.head) return;
   for (uint32_t r = 0; r < st.head->requirements; ++r) {
     const Requirement& need = st.list->requirements[st.head->firstRequirement + r];
-    const uint32_t count = cls.endedBefore[st.call][need.stream] + need.count;
-    if (cls.streams[need.stream].ended >= count) continue;
+    const bool merged = need.stream >= kStreams;
+    const uint8_t stream = merged ? uint8_t(Stream::compute) : need.stream;
+    const uint32_t count = merged ? cls.mergedBefore[st.call][need.stream - kStreams]
+                                  : cls.endedBefore[st.call][stream] + need.count;
+    if (cls.streams[stream].ended >= count) continue;
     st.state = State::blocked;
-    st.needStream = need.stream;
+    st.needStream = stream;
     st.needCount = count;
     return;
   }
