@@ -52,19 +52,32 @@ bool mayMerge(const Routine& routine, const Merged& merged) {
   return !open;
 }
 
-Merged mergedStreams(const Program& program, const std::vector<uint32_t>& routines) {
+Merged mergedStreams(const Routine& routine) {
   Merged merged{};
   merged[kCompute] = true;
   for (Stream s : {Stream::tensor, Stream::expert, Stream::data}) {
     merged[size_t(s)] = true;
-    merged[size_t(s)] = std::all_of(routines.begin(), routines.end(), [&](uint32_t r) {
-      return mayMerge(program.routines[r], merged);
-    });
+    merged[size_t(s)] = mayMerge(routine, merged);
   }
   return merged;
 }
 
-using Counts = std::array<int64_t, kStreams>;  // -1: nothing is required of the stream
+// The streams that some routines merge and others use or drain: their order must hold across calls.
+Merged mixedStreams(const Program& program, const std::vector<uint32_t>& routines,
+                    const std::vector<Merged>& merged) {
+  Merged inside{}, outside{};
+  for (size_t r = 0; r < routines.size(); ++r)
+    for (const Instruction& in : program.routines[routines[r]].instructions)
+      for (size_t s = kCompute + 1; s < kStreams; ++s)
+        if (size_t(in.stream) == s || (in.drains >> s & 1))
+          (merged[r][s] ? inside : outside)[s] = true;
+  Merged mixed{};
+  for (size_t s = 0; s < kStreams; ++s) mixed[s] = inside[s] && outside[s];
+  return mixed;
+}
+
+// By stream, then by stream of merged collectives (see Requirement); -1: nothing is required.
+using Counts = std::array<int64_t, 2 * kStreams>;
 
 void require(Counts& counts, size_t stream, int64_t count) {
   counts[stream] = std::max(counts[stream], count);
@@ -73,11 +86,12 @@ void require(Counts& counts, size_t stream, int64_t count) {
 class Compiler {
  public:
   Compiler(const Program& program, uint32_t routine, const InstructionTimes& times,
-           const Merged& merged, bool contract)
+           const Merged& merged, const Merged& mixed, bool contract)
       : routine_(program.routines[routine]),
         seconds_(times.times[routine]),
         demands_(times.demands.empty() ? nullptr : &times.demands[routine]),
         merged_(merged),
+        mixed_(mixed),
         contract_(contract) {}
 
   ActivityList run() {
@@ -109,17 +123,26 @@ class Compiler {
     }
   }
 
-  // What instruction i needs beyond the order of its own queue. A drain counts the stream's own
-  // instructions only, not those merged into it.
+  // What instruction i needs beyond the order of its own queue. `ownCount` counts what is on the
+  // queues so far up to the last instruction of each stream itself, without those merged into it.
   Counts needs(uint32_t i, const Counts& ownCount) const {
     Counts counts;
     counts.fill(-1);
-    const size_t own = queueOf(at(i), merged_);
-    for (uint32_t w : at(i).waits)
+    const Instruction& in = at(i);
+    const size_t own = queueOf(in, merged_);
+    for (uint32_t w : in.waits)
       if (const size_t q = queueOf(at(w), merged_); q != own) require(counts, q, position_[w] + 1);
-    for (size_t s = 0; s < kStreams; ++s)
-      if ((at(i).drains >> s & 1) && s != own && !(s != kCompute && merged_[s]))
-        require(counts, s, ownCount[s]);
+    for (size_t s = 0; s < kStreams; ++s) {
+      const bool drains = in.drains >> s & 1;
+      const bool first = size_t(in.stream) == s && ownCount[s] == 0;
+      const bool inside = s != kCompute && merged_[s];
+      if (drains && s != own && !inside) require(counts, s, ownCount[s]);
+      if (!mixed_[s] || !(drains || first)) continue;
+      if (inside)
+        require(counts, s, 0);
+      else if (own != kCompute)
+        require(counts, kStreams + s, 0);
+    }
     return counts;
   }
 
@@ -134,7 +157,7 @@ class Compiler {
     for (uint32_t i = 0; i < routine_.instructions.size(); ++i) {
       needs_[i] = needs(i, ownCount);
       Counts& known = seen[queueOf(at(i), merged_)];
-      for (size_t s = 0; s < kStreams; ++s) {
+      for (size_t s = 0; s < needs_[i].size(); ++s) {
         if (needs_[i][s] <= known[s])
           needs_[i][s] = -1;
         else
@@ -142,6 +165,10 @@ class Compiler {
         if (needs_[i][s] > 0) awaited_[s][size_t(needs_[i][s] - 1)] = true;
       }
       ownCount[size_t(at(i).stream)] = position_[i] + 1;
+    }
+    for (size_t s = 0; s < kStreams; ++s) {
+      lastMerged_[s] = s != kCompute && merged_[s] && mixed_[s] ? ownCount[s] : 0;
+      if (lastMerged_[s] > 0) awaited_[kCompute][size_t(lastMerged_[s] - 1)] = true;
     }
   }
 
@@ -235,23 +262,27 @@ class Compiler {
     for (Activity& a : list_.activities) {
       const Counts& counts = needs_[list_.order[a.first]];
       a.firstRequirement = uint32_t(list_.requirements.size());
-      for (size_t s = 0; s < kStreams; ++s)
+      for (size_t s = 0; s < counts.size(); ++s)
         if (counts[s] >= 0)
-          list_.requirements.push_back({uint8_t(s), activitiesUpTo_[s][size_t(counts[s])]});
+          list_.requirements.push_back(
+              {uint8_t(s), s < kStreams ? activitiesUpTo_[s][size_t(counts[s])] : 0});
       a.requirements = uint32_t(list_.requirements.size()) - a.firstRequirement;
     }
+    for (size_t s = 0; s < kStreams; ++s)
+      list_.mergedUpTo[s] = activitiesUpTo_[kCompute][size_t(lastMerged_[s])];
   }
 
   const Routine& routine_;
   const std::vector<Seconds>& seconds_;
   const std::vector<LinkDemand>* demands_;
-  const Merged& merged_;
+  const Merged &merged_, &mixed_;
   bool contract_;
   ActivityList list_;
   std::array<std::vector<uint32_t>, kStreams> queues_, activitiesUpTo_;
   std::array<std::vector<bool>, kStreams> awaited_;
-  std::vector<uint32_t> position_;  // on its queue
-  std::vector<Counts> needs_;       // in instructions of the queue
+  std::array<int64_t, kStreams> lastMerged_{};  // on the compute queue, counted from 1
+  std::vector<uint32_t> position_;              // on its queue
+  std::vector<Counts> needs_;                   // in instructions of the queue
 };
 
 }  // namespace
@@ -262,10 +293,14 @@ ClassActivities activitiesOf(const Program& program, const RankClass& rankClass,
   for (const Call& call : rankClass.calls) routines.push_back(call.routine);
   std::sort(routines.begin(), routines.end());
   routines.erase(std::unique(routines.begin(), routines.end()), routines.end());
-  const Merged merged = contract ? mergedStreams(program, routines) : Merged{true};
+  std::vector<Merged> merged(routines.size(), Merged{true});
+  if (contract)
+    for (size_t r = 0; r < routines.size(); ++r)
+      merged[r] = mergedStreams(program.routines[routines[r]]);
+  const Merged mixed = mixedStreams(program, routines, merged);
   ClassActivities out;
-  for (uint32_t r : routines)
-    out.lists.push_back(Compiler(program, r, times, merged, contract).run());
+  for (size_t r = 0; r < routines.size(); ++r)
+    out.lists.push_back(Compiler(program, routines[r], times, merged[r], mixed, contract).run());
   for (const Call& call : rankClass.calls)
     out.listOfCall.push_back(uint32_t(
         std::lower_bound(routines.begin(), routines.end(), call.routine) - routines.begin()));

@@ -28,7 +28,9 @@ struct Segment {
   LinkDemand demand;
 };
 
-/// `count` activities of this call on `stream`, and all of earlier calls, must have ended.
+/// `count` activities of this call on `stream`, and all of earlier calls, must have ended. Stream
+/// kStreams + s: all collectives of stream s that earlier calls have merged into their compute
+/// stream (and what is before them there).
 struct Requirement {
   uint8_t stream = 0;
   uint32_t count = 0;
@@ -61,6 +63,8 @@ struct ActivityList {
   const Routine* routine = nullptr;
   std::vector<Activity> activities;                  // by stream, in order
   std::array<uint32_t, kStreams + 1> streamStart{};  // into activities
+  std::array<uint32_t, kStreams>
+      mergedUpTo{};  // compute activities up to the last merged collective of a stream
   std::vector<Requirement> requirements;
   std::vector<Segment> segments;
   std::vector<MemoryEffect> memory;

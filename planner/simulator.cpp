@@ -4,155 +4,12 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <bit>
-#include <map>
-#include <optional>
+#include <tuple>
 
 #include "core/error.h"
-#include "planner/activity.h"
-#include "planner/event_queue.h"
-#include "planner/link_sharing.h"
-#include "planner/memory_meter.h"
+#include "planner/simulation.h"
 
 namespace meshplan {
-namespace {
-
-constexpr uint32_t kNone = UINT32_MAX;
-
-struct SlotId {
-  uint32_t rankClass = kNone, stream = 0;
-  bool operator==(const SlotId&) const = default;
-};
-
-// A stream's queue and what it does now. The activity of a transfer or of a joint collective is led
-// by one of its slots, the others follow.
-struct StreamState {
-  enum class State : uint8_t { done, blocked, posted, leading, following };
-  State state = State::done;
-  bool memoryHeld = false;  // of instruction `memoryNext`: has allocated and not freed
-  uint8_t needStream = 0;   // blocked until `needCount` activities have ended there
-  uint32_t needCount = 0;
-  uint32_t call = 0, next = 0;  // the head of the queue: a call and an activity in it
-  uint32_t ended = 0;           // activities
-  uint32_t segment =
-      0;  // leading: the one in progress, with `left` seconds of work at time `since`
-  uint32_t memoryNext = 0;  // memory changes of earlier instructions of the activity have been made
-  uint32_t mark = 0, flow = 0;  // of the last sharing it took part in
-  SlotId leader, follower;      // the leader itself when leading; the receiver of a transfer
-  const ActivityList* list = nullptr;
-  const Activity* head = nullptr;
-  double start = 0, left = 0, since = 0, rate = 0;
-};
-
-struct ClassState {
-  std::array<StreamState, kStreams> streams;
-  ClassActivities activities;
-  std::vector<std::array<uint32_t, kStreams>> endedBefore;  // per call: activities of earlier calls
-  uint8_t running = 0;                                      // streams that lead or follow
-  uint8_t memory = 0;  // of these, those with memory changes to come
-  int8_t solo =
-      -1;  // the only running stream: its segments run through at full speed, without an event each
-  bool dirty = false;
-  bool computing = false, communicating = false;
-  bool crowded = false;               // a link is asked for more than it has
-  std::optional<TimeCategory> doing;  // unless solo
-  double time = 0;                    // up to which the seconds are filled in
-  std::array<double, kTimeCategories> seconds{};
-  double communication = 0;
-  uint32_t mark = 0, place = 0;  // of the last sharing it took part in
-  std::optional<MemoryMeter> meter;
-};
-
-struct JointGroup {
-  std::vector<uint32_t> members;  // rank classes
-  std::vector<SlotId> arrived;
-};
-
-template <class F>
-void eachBit(uint8_t bits, F f) {
-  for (; bits; bits &= uint8_t(bits - 1)) f(uint32_t(std::countr_zero(bits)));
-}
-
-class Simulation {
- public:
-  Simulation(const Program& program, const InstructionTimes& times,
-             const SimulationOptions& options);
-  Timeline run();
-
- private:
-  using State = StreamState::State;
-
-  void prepare(uint32_t c, bool contract);
-  void findHead(uint32_t c, uint32_t s);
-  StreamState& at(SlotId id) { return classes_[id.rankClass].streams[id.stream]; }
-  const Segment& segmentOf(const StreamState& st) const {
-    return st.list->segments[st.head->firstSegment + st.segment];
-  }
-  bool communicates(const StreamState& st) const {
-    return st.state == State::following || segmentOf(st).category == TimeCategory::communication;
-  }
-  template <class F>
-  void eachParticipant(SlotId leader, F f);
-
-  // Starting and ending.
-  void tryStart(uint32_t c, uint32_t s);
-  void post(SlotId id);
-  bool matches(SlotId a, SlotId b);
-  void arrive(SlotId id);
-  void occupy(SlotId id, SlotId leader);
-  void step();
-  void finish(SlotId leader);
-  void end(SlotId id);
-  void wake(SlotId id);
-
-  // Time and rates.
-  void touch(ClassState& cls);
-  void add(ClassState& cls, TimeCategory category, double seconds);
-  void progressSolo(ClassState& cls);
-  void endSolo(ClassState& cls);
-  void markDirty(uint32_t c);
-  void refreshDirty();
-  void refresh(uint32_t c);
-  void makeSolo(uint32_t c, uint32_t s);
-  void describe(ClassState& cls);
-  void setRate(SlotId id, double rate);
-  double limitOf(SlotId leader);
-  void rateCommunication(uint32_t c);
-  template <class F>
-  void eachLinkUse(uint32_t c, F f);
-  bool isCrowded(uint32_t c);
-  void share(uint32_t c);
-  void collectFlows(uint32_t c);
-
-  // Memory.
-  void settleMemory(uint32_t c, uint32_t except);
-  void settleMemory(ClassState& cls, StreamState& st, double position, bool ended);
-  void endMemory(uint32_t c, uint32_t s);
-
-  Timeline report();
-  [[noreturn]] void reportDeadlock();
-
-  const Program& program_;
-  const InstructionTimes& times_;
-  SimulationOptions options_;
-  double computeRate_, collectiveRate_;  // beside each other
-  double now_ = 0, lastEnd_ = 0;
-  std::vector<ClassState> classes_;
-  EventQueue queue_;
-  std::vector<uint32_t> dirty_;
-  std::map<int32_t, uint32_t> classOfStage_;
-  std::map<int32_t, JointGroup> joints_;  // by boundary
-  std::vector<SlotId> finished_;
-  std::vector<Span> spans_;
-  uint64_t events_ = 0;
-
-  LinkSharing sharing_;
-  uint32_t mark_ = 0;
-  std::vector<uint32_t> component_;
-  std::vector<SlotId> flows_;
-  std::vector<LinkUse> uses_;
-  std::vector<double> limits_, rates_;
-};
 
 Simulation::Simulation(const Program& program, const InstructionTimes& times,
                        const SimulationOptions& options)
@@ -176,11 +33,16 @@ void Simulation::prepare(uint32_t c, bool contract) {
   cls.activities = activitiesOf(program_, rankClass, times_, contract);
   cls.meter.emplace(rankClass, options_.recordMemory);
   cls.endedBefore.reserve(rankClass.calls.size());
-  std::array<uint32_t, kStreams> ended{};
-  for (uint32_t list : cls.activities.listOfCall) {
+  cls.mergedBefore.reserve(rankClass.calls.size());
+  std::array<uint32_t, kStreams> ended{}, merged{};
+  for (uint32_t index : cls.activities.listOfCall) {
+    const ActivityList& list = cls.activities.lists[index];
     cls.endedBefore.push_back(ended);
-    for (size_t s = 0; s < kStreams; ++s) ended[s] += cls.activities.lists[list].onStream(s);
-    events_ += cls.activities.lists[list].routine->instructions.size();
+    cls.mergedBefore.push_back(merged);
+    for (size_t s = 0; s < kStreams; ++s)
+      if (list.mergedUpTo[s] > 0) merged[s] = ended[size_t(Stream::compute)] + list.mergedUpTo[s];
+    for (size_t s = 0; s < kStreams; ++s) ended[s] += list.onStream(s);
+    events_ += list.routine->instructions.size();
   }
   for (const ActivityList& list : cls.activities.lists)
     for (const Activity& a : list.activities) {
@@ -206,27 +68,19 @@ void Simulation::findHead(uint32_t c, uint32_t s) {
   st.state = State::done;
 }
 
-template <class F>
-void Simulation::eachParticipant(SlotId leader, F f) {
-  const Activity& a = *at(leader).head;
-  if (a.kind == Activity::Kind::joint) {
-    for (SlotId id : joints_.at(a.boundary).arrived) f(id);
-    return;
-  }
-  f(leader);
-  if (a.kind == Activity::Kind::send) f(at(leader).follower);
-}
-
 void Simulation::tryStart(uint32_t c, uint32_t s) {
   ClassState& cls = classes_[c];
   StreamState& st = cls.streams[s];
   if (!st.head) return;
   for (uint32_t r = 0; r < st.head->requirements; ++r) {
     const Requirement& need = st.list->requirements[st.head->firstRequirement + r];
-    const uint32_t count = cls.endedBefore[st.call][need.stream] + need.count;
-    if (cls.streams[need.stream].ended >= count) continue;
+    const bool merged = need.stream >= kStreams;
+    const uint8_t stream = merged ? uint8_t(Stream::compute) : need.stream;
+    const uint32_t count = merged ? cls.mergedBefore[st.call][need.stream - kStreams]
+                                  : cls.endedBefore[st.call][stream] + need.count;
+    if (cls.streams[stream].ended >= count) continue;
     st.state = State::blocked;
-    st.needStream = need.stream;
+    st.needStream = stream;
     st.needCount = count;
     return;
   }
@@ -364,210 +218,6 @@ void Simulation::wake(SlotId id) {
   if (cls.streams[id.stream].state == State::blocked) tryStart(id.rankClass, id.stream);
 }
 
-void Simulation::add(ClassState& cls, TimeCategory category, double seconds) {
-  cls.seconds[size_t(category)] += seconds;
-  if (category == TimeCategory::communication) cls.communication += seconds;
-}
-
-// Fills in the class's seconds up to now, before anything about it changes.
-void Simulation::touch(ClassState& cls) {
-  if (cls.time == now_) return;
-  if (cls.solo >= 0) {
-    progressSolo(cls);
-  } else {
-    const double seconds = now_ - cls.time;
-    if (cls.doing) cls.seconds[size_t(*cls.doing)] += seconds;
-    if (cls.communicating) cls.communication += seconds;
-  }
-  cls.time = now_;
-}
-
-void Simulation::progressSolo(ClassState& cls) {
-  StreamState& st = cls.streams[size_t(cls.solo)];
-  double elapsed = now_ - st.since;
-  while (elapsed >= st.left && st.segment + 1 < st.head->segments) {
-    add(cls, segmentOf(st).category, st.left);
-    elapsed -= st.left;
-    const double before = segmentOf(st).end;
-    ++st.segment;
-    st.left = segmentOf(st).end - before;
-  }
-  elapsed = std::min(elapsed, st.left);
-  add(cls, segmentOf(st).category, elapsed);
-  st.left -= elapsed;
-  st.since = now_;
-}
-
-void Simulation::endSolo(ClassState& cls) {
-  StreamState& st = cls.streams[size_t(cls.solo)];
-  if (st.segment == 0 && st.left == segmentOf(st).end) {
-    for (size_t k = 0; k < kTimeCategories; ++k) cls.seconds[k] += st.head->seconds[k];
-    cls.communication += st.head->seconds[size_t(TimeCategory::communication)];
-  } else {
-    for (;; ++st.segment) {
-      add(cls, segmentOf(st).category, st.left);
-      if (st.segment + 1 == st.head->segments) break;
-      st.left = st.list->segments[st.head->firstSegment + st.segment + 1].end - segmentOf(st).end;
-    }
-  }
-  cls.solo = -1;
-  cls.time = now_;
-}
-
-void Simulation::markDirty(uint32_t c) {
-  if (classes_[c].dirty) return;
-  classes_[c].dirty = true;
-  dirty_.push_back(c);
-}
-
-void Simulation::refreshDirty() {
-  for (uint32_t c : dirty_) describe(classes_[c]);
-  for (uint32_t c : dirty_) refresh(c);
-  dirty_.clear();
-}
-
-// What the class does from now on, for the rates of all that runs on it.
-void Simulation::describe(ClassState& cls) {
-  cls.dirty = false;
-  cls.computing = cls.communicating = false;
-  cls.doing.reset();
-  eachBit(cls.running, [&](uint32_t s) {
-    const StreamState& st = cls.streams[s];
-    if (communicates(st)) {
-      cls.communicating = true;
-    } else if (!cls.computing) {
-      cls.computing = true;
-      cls.doing = segmentOf(st).category;
-    }
-  });
-  if (cls.communicating && !cls.computing) cls.doing = TimeCategory::communication;
-}
-
-void Simulation::refresh(uint32_t c) {
-  ClassState& cls = classes_[c];
-  if (std::has_single_bit(cls.running)) {
-    const uint32_t s = uint32_t(std::countr_zero(cls.running));
-    if (cls.streams[s].head->kind == Activity::Kind::local) return makeSolo(c, s);
-  }
-  if (cls.solo >= 0) {
-    cls.streams[size_t(cls.solo)].rate = 0;
-    cls.solo = -1;
-  }
-  eachBit(cls.running, [&](uint32_t s) {
-    if (!communicates(cls.streams[s])) setRate({c, s}, cls.communicating ? computeRate_ : 1);
-  });
-  rateCommunication(c);
-}
-
-void Simulation::makeSolo(uint32_t c, uint32_t s) {
-  ClassState& cls = classes_[c];
-  StreamState& st = cls.streams[s];
-  cls.crowded = false;
-  if (cls.solo == int8_t(s)) return;
-  st.left = std::max(0.0, st.left - (now_ - st.since) * st.rate);
-  st.since = now_;
-  st.rate = 1;
-  cls.solo = int8_t(s);
-  queue_.set(c, s, now_ + (st.left + (st.head->work - segmentOf(st).end)));
-}
-
-void Simulation::setRate(SlotId id, double rate) {
-  StreamState& st = at(id);
-  if (st.rate == rate) return;
-  st.left = std::max(0.0, st.left - (now_ - st.since) * st.rate);
-  st.since = now_;
-  st.rate = rate;
-  queue_.set(id.rankClass, id.stream, now_ + st.left / rate);
-}
-
-double Simulation::limitOf(SlotId leader) {
-  if (at(leader).head->kind == Activity::Kind::send) return 1;
-  bool beside = false;
-  eachParticipant(leader, [&](SlotId id) { beside |= classes_[id.rankClass].computing; });
-  return beside ? collectiveRate_ : 1;
-}
-
-// Flows of a class that asks no link for more than it has run at their limit, unless another class
-// holds them up.
-void Simulation::rateCommunication(uint32_t c) {
-  ClassState& cls = classes_[c];
-  bool crowded = false;
-  if (!times_.demands.empty()) {
-    cls.crowded = isCrowded(c);
-    eachBit(cls.running, [&](uint32_t s) {
-      if (communicates(cls.streams[s]))
-        eachParticipant(cls.streams[s].leader,
-                        [&](SlotId id) { crowded |= classes_[id.rankClass].crowded; });
-    });
-  }
-  if (crowded) return share(c);
-  eachBit(cls.running, [&](uint32_t s) {
-    if (communicates(cls.streams[s]))
-      setRate(cls.streams[s].leader, limitOf(cls.streams[s].leader));
-  });
-}
-
-// Calls f(leader, link, demand); links: fabric and network, each outwards and inwards.
-template <class F>
-void Simulation::eachLinkUse(uint32_t c, F f) {
-  ClassState& cls = classes_[c];
-  eachBit(cls.running, [&](uint32_t s) {
-    const StreamState& st = cls.streams[s];
-    if (!communicates(st)) return;
-    const LinkDemand demand = segmentOf(at(st.leader)).demand;
-    const bool out = st.head->kind != Activity::Kind::receive;
-    const bool in = st.head->kind != Activity::Kind::send;
-    if (out && demand.fabric > 0) f(st.leader, 0u, demand.fabric);
-    if (in && demand.fabric > 0) f(st.leader, 1u, demand.fabric);
-    if (out && demand.network > 0) f(st.leader, 2u, demand.network);
-    if (in && demand.network > 0) f(st.leader, 3u, demand.network);
-  });
-}
-
-bool Simulation::isCrowded(uint32_t c) {
-  std::array<double, 4> asked{};
-  eachLinkUse(c, [&](SlotId, uint32_t link, double demand) { asked[link] += demand; });
-  return *std::max_element(asked.begin(), asked.end()) > 1 + 1e-6;
-}
-
-// Solves the rates of all flows that depend on each other through crowded classes, starting from
-// those of class c.
-void Simulation::share(uint32_t c) {
-  ++mark_;
-  component_.clear();
-  flows_.clear();
-  uses_.clear();
-  collectFlows(c);
-  for (size_t i = 0; i < component_.size(); ++i) collectFlows(component_[i]);
-  for (uint32_t place = 0; place < component_.size(); ++place)
-    eachLinkUse(component_[place], [&](SlotId leader, uint32_t link, double demand) {
-      uses_.push_back({at(leader).flow, place * 4 + link, demand});
-    });
-  limits_.clear();
-  for (SlotId leader : flows_) limits_.push_back(limitOf(leader));
-  rates_.resize(flows_.size());
-  sharing_.share(uses_, limits_, component_.size() * 4, rates_);
-  for (size_t i = 0; i < flows_.size(); ++i) setRate(flows_[i], rates_[i]);
-}
-
-void Simulation::collectFlows(uint32_t c) {
-  ClassState& cls = classes_[c];
-  eachBit(cls.running, [&](uint32_t s) {
-    if (!communicates(cls.streams[s])) return;
-    StreamState& leader = at(cls.streams[s].leader);
-    if (leader.mark == mark_) return;
-    leader.mark = mark_;
-    leader.flow = uint32_t(flows_.size());
-    flows_.push_back(cls.streams[s].leader);
-    eachParticipant(cls.streams[s].leader, [&](SlotId id) {
-      ClassState& other = classes_[id.rankClass];
-      if (!other.crowded || other.mark == mark_) return;
-      other.mark = mark_;
-      component_.push_back(id.rankClass);
-    });
-  });
-}
-
 // Makes the memory changes of all running activities up to now, before another activity makes its
 // own.
 void Simulation::settleMemory(uint32_t c, uint32_t except) {
@@ -674,8 +324,6 @@ void Simulation::reportDeadlock() {
   if (named > 12) blocked += fmt::format("; and {} more", named - 12);
   throw Error(ErrorKind::internal, "the program deadlocks" + blocked).at("simulation");
 }
-
-}  // namespace
 
 Timeline simulate(const Program& program, const InstructionTimes& times,
                   const SimulationOptions& options) {

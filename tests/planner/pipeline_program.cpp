@@ -133,10 +133,12 @@ struct Random {
 void addRandomWork(Writer& w, Random& random) {
   constexpr Stream kSomeStreams[] = {Stream::compute, Stream::compute, Stream::tensor,
                                      Stream::tensor,  Stream::data,    Stream::expert};
-  const bool chain = random.chance(50);
+  const bool chain = random.chance(50), closed = chain && random.chance(70);
   std::vector<BufferIndex> live;
   for (int n = 1 + random.upTo(6); n > 0; --n) {
-    const Stream s = kSomeStreams[random.upTo(5)];
+    Stream s = kSomeStreams[random.upTo(5)];
+    if (closed)
+      s = w.times.empty() || n == 1 ? Stream::compute : (n % 2 ? Stream::compute : Stream::tensor);
     const uint32_t before = uint32_t(w.times.size());
     std::vector<uint32_t> waits = random.waits(before);
     if (chain && before > 0) waits = {before - 1};
