@@ -14,7 +14,8 @@ using Attribute = std::variant<int64_t, double, std::string, std::vector<int64_t
                                std::vector<double>, std::vector<std::string>>;
 
 /// The settings of one operator by name, kept sorted so that equal sets compare and hash equal.
-/// Getters return the fallback when the name is absent and throw Error(input) when the type differs.
+/// Getters return the fallback when the name is absent and throw Error(input) when the type
+/// differs.
 class Attributes {
  public:
   Attributes() = default;

@@ -5,14 +5,22 @@ namespace meshplan {
 
 std::string_view collectiveName(CollectiveKind k) {
   switch (k) {
-    case CollectiveKind::none: return "none";
-    case CollectiveKind::slice: return "slice";
-    case CollectiveKind::allReduce: return "all-reduce";
-    case CollectiveKind::reduceScatter: return "reduce-scatter";
-    case CollectiveKind::allGather: return "all-gather";
-    case CollectiveKind::allToAll: return "all-to-all";
-    case CollectiveKind::broadcast: return "broadcast";
-    case CollectiveKind::sendReceive: return "send-receive";
+    case CollectiveKind::none:
+      return "none";
+    case CollectiveKind::slice:
+      return "slice";
+    case CollectiveKind::allReduce:
+      return "all-reduce";
+    case CollectiveKind::reduceScatter:
+      return "reduce-scatter";
+    case CollectiveKind::allGather:
+      return "all-gather";
+    case CollectiveKind::allToAll:
+      return "all-to-all";
+    case CollectiveKind::broadcast:
+      return "broadcast";
+    case CollectiveKind::sendReceive:
+      return "send-receive";
   }
   return "none";
 }
@@ -22,13 +30,18 @@ double wireBytes(CollectiveKind kind, double fullBytes, int64_t ranks) {
   const double n = static_cast<double>(ranks);
   switch (kind) {
     case CollectiveKind::none:
-    case CollectiveKind::slice: return 0;
-    case CollectiveKind::allReduce: return 2 * (n - 1) / n * fullBytes;
+    case CollectiveKind::slice:
+      return 0;
+    case CollectiveKind::allReduce:
+      return 2 * (n - 1) / n * fullBytes;
     case CollectiveKind::reduceScatter:
-    case CollectiveKind::allGather: return (n - 1) / n * fullBytes;
-    case CollectiveKind::allToAll: return (n - 1) / n * fullBytes / n;
+    case CollectiveKind::allGather:
+      return (n - 1) / n * fullBytes;
+    case CollectiveKind::allToAll:
+      return (n - 1) / n * fullBytes / n;
     case CollectiveKind::broadcast:
-    case CollectiveKind::sendReceive: return fullBytes;
+    case CollectiveKind::sendReceive:
+      return fullBytes;
   }
   return 0;
 }

@@ -11,8 +11,8 @@
 
 namespace meshplan {
 
-/// The named axes of the mesh, fastest-varying rank first. Expert parallelism takes its ranks from the data-parallel
-/// ones: the replicas that a user calls dp are data x expert.
+/// The named axes of the mesh, fastest-varying rank first. Expert parallelism takes its ranks from
+/// the data-parallel ones: the replicas that a user calls dp are data x expert.
 enum class MeshAxis : uint8_t { tensor, expert, data, pipeline };
 inline constexpr int kMeshAxes = 4;
 std::string_view meshAxisName(MeshAxis a);
@@ -30,7 +30,9 @@ struct MeshAxes {
   }
   constexpr auto operator<=>(const MeshAxes&) const = default;
 };
-constexpr MeshAxes operator|(MeshAxis a, MeshAxis b) { return MeshAxes(a) | MeshAxes(b); }
+constexpr MeshAxes operator|(MeshAxis a, MeshAxis b) {
+  return MeshAxes(a) | MeshAxes(b);
+}
 
 struct MeshShape {
   int64_t tensor = 1, expert = 1, data = 1, pipeline = 1;
@@ -44,7 +46,8 @@ struct MeshShape {
 
 using MeshCoordinates = std::array<int64_t, kMeshAxes>;  // indexed by MeshAxis
 
-/// A named n-dimensional view of ranks over the devices of a cluster: rank r runs on device order[r].
+/// A named n-dimensional view of ranks over the devices of a cluster: rank r runs on device
+/// order[r].
 class DeviceMesh {
  public:
   /// Ranks in device order. Throws Error(usage) when the shape needs more devices than there are.

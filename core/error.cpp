@@ -40,11 +40,16 @@ Error Error::at(const std::string& place) const {
 
 int exitCode(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::usage: return 2;
-    case ErrorKind::input: return 3;
-    case ErrorKind::infeasible: return 4;
-    case ErrorKind::runtime: return 5;
-    case ErrorKind::internal: break;
+    case ErrorKind::usage:
+      return 2;
+    case ErrorKind::input:
+      return 3;
+    case ErrorKind::infeasible:
+      return 4;
+    case ErrorKind::runtime:
+      return 5;
+    case ErrorKind::internal:
+      break;
   }
   return 1;
 }

@@ -10,7 +10,8 @@
 
 namespace meshplan {
 
-/// Which part of a training step an operator belongs to. A fused gradient operator is `backwardInput`.
+/// Which part of a training step an operator belongs to. A fused gradient operator is
+/// `backwardInput`.
 enum class Phase : uint8_t { forward, backwardInput, backwardWeight, update };
 
 /// Names a tensor of the forward operator that a gradient operator's input or output stands for.
@@ -21,8 +22,9 @@ struct Slot {
   bool operator==(const Slot&) const = default;
 };
 
-/// One node of the graph. A gradient operator keeps the def and the id of its forward operator and says with slots
-/// which forward tensor each of its tensors is; its attributes are the forward operator's.
+/// One node of the graph. A gradient operator keeps the def and the id of its forward operator and
+/// says with slots which forward tensor each of its tensors is; its attributes are the forward
+/// operator's.
 struct Operator {
   const OperatorDef* def = nullptr;
   Phase phase = Phase::forward;
@@ -47,18 +49,19 @@ struct Tensor {
   TensorId forward;             // of a gradient or an optimizer state: the tensor it belongs to
 };
 
-/// A directed acyclic graph of operators over tensors, in the order in which operators were added (always a
-/// topological one: an operator's inputs must exist). Built at a reference batch; `batchDim` tells which dimension of a
-/// tensor scales when the batch does. Copy = snapshot.
+/// A directed acyclic graph of operators over tensors, in the order in which operators were added
+/// (always a topological one: an operator's inputs must exist). Built at a reference batch;
+/// `batchDim` tells which dimension of a tensor scales when the batch does. Copy = snapshot.
 class Graph {
  public:
   TensorId addTensor(Tensor tensor);
-  TensorId addInput(std::string name, TensorType type, int8_t batchDim = 0, int8_t sequenceDim = -1);
+  TensorId addInput(std::string name, TensorType type, int8_t batchDim = 0,
+                    int8_t sequenceDim = -1);
   TensorId addParameter(std::string name, TensorType type);
   TensorId addConstant(std::string name, TensorType type);
 
-  /// Adds a forward operator; output types come from the def's shape inference and outputs are named `name:i`.
-  /// Errors carry the operator's name as their place.
+  /// Adds a forward operator; output types come from the def's shape inference and outputs are
+  /// named `name:i`. Errors carry the operator's name as their place.
   OpId addOperator(std::string_view def, std::vector<TensorId> inputs, Attributes attributes = {},
                    std::string name = {}, std::string module = {});
   /// Adds an operator whose outputs exist already (gradients, updates, opaque operators).
@@ -84,7 +87,8 @@ class Graph {
   /// Elements of all parameters (a tied parameter counts once).
   int64_t parameterCount() const;
 
-  /// Throws Error(input) naming the operators on a cycle, or an operator that reads a tensor nobody makes.
+  /// Throws Error(input) naming the operators on a cycle, or an operator that reads a tensor nobody
+  /// makes.
   void validate() const;
 
  private:
@@ -93,9 +97,9 @@ class Graph {
   std::vector<TensorId> outputs_;
 };
 
-/// Fills batchDim and sequenceDim of every forward activation from those of the graph inputs, along the loop nests:
-/// an output dimension carries the batch when it walks, as its outermost axis, an axis that an input's batch dimension
-/// walks as its outermost.
+/// Fills batchDim and sequenceDim of every forward activation from those of the graph inputs, along
+/// the loop nests: an output dimension carries the batch when it walks, as its outermost axis, an
+/// axis that an input's batch dimension walks as its outermost.
 void propagateBatch(Graph& graph);
 
 }  // namespace meshplan

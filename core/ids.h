@@ -7,7 +7,8 @@
 
 namespace meshplan {
 
-/// A typed 32-bit index. Default-constructed ids are invalid; `index()` is the position in the owning vector.
+/// A typed 32-bit index. Default-constructed ids are invalid; `index()` is the position in the
+/// owning vector.
 template <class Tag>
 struct Id {
   static constexpr uint32_t kInvalid = UINT32_MAX;

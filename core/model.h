@@ -10,26 +10,28 @@
 
 namespace meshplan {
 
-/// What the user asked for: a file (`.onnx`, a Hugging Face `config.json`), or a name of the model zoo.
+/// What the user asked for: a file (`.onnx`, a Hugging Face `config.json`), or a name of the model
+/// zoo.
 struct ModelRequest {
   std::string source;
-  std::map<std::string, int64_t> dims;        // --dim name=value: symbolic dimensions of an ONNX file
+  std::map<std::string, int64_t> dims;  // --dim name=value: symbolic dimensions of an ONNX file
   std::map<std::string, std::string> settings;  // --set key=value: overrides of config fields
-  std::optional<int64_t> sequence;            // --seq
-  std::optional<std::string> as;              // --as: read an unknown model_type like this one
-  std::optional<int64_t> tripCount;           // --trip-count of Loop/Scan whose count is not constant
-  std::optional<std::string> attention;       // --attention flash|math; default flash
+  std::optional<int64_t> sequence;              // --seq
+  std::optional<std::string> as;                // --as: read an unknown model_type like this one
+  std::optional<int64_t> tripCount;      // --trip-count of Loop/Scan whose count is not constant
+  std::optional<std::string> attention;  // --attention flash|math; default flash
 };
 
-/// A forward graph ready to be planned: batch dimensions propagated, loss appended, built at `referenceBatch` samples.
+/// A forward graph ready to be planned: batch dimensions propagated, loss appended, built at
+/// `referenceBatch` samples.
 struct Model {
   Graph graph;
   std::string name;    // what reports call it
   std::string source;  // as given by the user
   std::string family;  // "onnx", "llama", "gpt2", "resnet" ...
   int64_t referenceBatch = 1;
-  int64_t tokensPerSample = 1;         // sequence length for language models, 1 for images
-  std::vector<std::string> warnings;   // what the reader had to assume, for stderr
+  int64_t tokensPerSample = 1;        // sequence length for language models, 1 for images
+  std::vector<std::string> warnings;  // what the reader had to assume, for stderr
 };
 
 }  // namespace meshplan

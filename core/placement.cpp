@@ -21,9 +21,12 @@ bool outermostWhereWalked(const LoopNest& nest, const std::vector<TensorWalk>& w
 
 std::string placementText(Placement p) {
   switch (p.kind) {
-    case Placement::replicate: return "R";
-    case Placement::shard: return "S(" + std::to_string(p.dim) + ")";
-    case Placement::partial: break;
+    case Placement::replicate:
+      return "R";
+    case Placement::shard:
+      return "S(" + std::to_string(p.dim) + ")";
+    case Placement::partial:
+      break;
   }
   return "P";
 }
@@ -31,12 +34,14 @@ std::string placementText(Placement p) {
 Conversion conversion(Placement from, Placement to) {
   if (from == to) return {CollectiveKind::none, true};
   switch (to.kind) {
-    case Placement::partial: return {CollectiveKind::none, false};
+    case Placement::partial:
+      return {CollectiveKind::none, false};
     case Placement::replicate:
-      return {from.kind == Placement::partial ? CollectiveKind::allReduce
-                                              : CollectiveKind::allGather,
-              true};
-    case Placement::shard: break;
+      return {
+          from.kind == Placement::partial ? CollectiveKind::allReduce : CollectiveKind::allGather,
+          true};
+    case Placement::shard:
+      break;
   }
   if (from.kind == Placement::partial) return {CollectiveKind::reduceScatter, true};
   if (from.kind == Placement::shard) return {CollectiveKind::allToAll, true};

@@ -20,15 +20,23 @@ inline constexpr int kStreams = 6;
 std::string_view streamName(Stream s);
 
 enum class MemoryCategory : uint8_t {
-  weights, gradients, optimizer, masterWeights, activations, communication, workspace, reserve
+  weights,
+  gradients,
+  optimizer,
+  masterWeights,
+  activations,
+  communication,
+  workspace,
+  reserve
 };
 inline constexpr int kMemoryCategories = 8;
 std::string_view memoryCategoryName(MemoryCategory c);
 
-/// A piece of a rank's memory. `step` buffers live for the whole step; `microBatch` buffers (saved activations) from the
-/// forward to the backward call of a micro-batch; `scratch` buffers inside one call. `offset` is inside the arena of its
-/// scope: step buffers from the start of the rank's arena, micro-batch buffers inside their slot, scratch buffers inside
-/// the scratch area shared by all calls.
+/// A piece of a rank's memory. `step` buffers live for the whole step; `microBatch` buffers (saved
+/// activations) from the forward to the backward call of a micro-batch; `scratch` buffers inside
+/// one call. `offset` is inside the arena of its scope: step buffers from the start of the rank's
+/// arena, micro-batch buffers inside their slot, scratch buffers inside the scratch area shared by
+/// all calls.
 struct Buffer {
   enum class Scope : uint8_t { step, microBatch, scratch };
   std::string name;
@@ -40,8 +48,9 @@ struct Buffer {
 };
 using BufferIndex = uint32_t;
 
-/// One thing a rank does. It starts when its stream is free, the instructions in `waits` (indices in the same routine)
-/// have ended, and every instruction issued before it on the streams of `drains` has ended.
+/// One thing a rank does. It starts when its stream is free, the instructions in `waits` (indices
+/// in the same routine) have ended, and every instruction issued before it on the streams of
+/// `drains` has ended.
 struct Instruction {
   enum class Kind : uint8_t { compute, collective, send, receive };
   Kind kind = Kind::compute;
@@ -50,20 +59,20 @@ struct Instruction {
   uint8_t drains = 0;       // bit s: wait for all earlier work on stream s
 
   // compute
-  OpId op;                 // the operator; for fused updates the first of them
-  uint32_t work = 0;       // index into Program::work
+  OpId op;            // the operator; for fused updates the first of them
+  uint32_t work = 0;  // index into Program::work
 
   // collective, send, receive
   CollectiveKind collective = CollectiveKind::none;
-  MeshAxes axes;           // the group
-  Bytes bytes;             // S of core/collective.h
-  /// Send and receive: the chunk whose output (forward) or input gradient (backward) travels. A send and a receive match
-  /// when boundary, direction and micro-batch are equal.
+  MeshAxes axes;  // the group
+  Bytes bytes;    // S of core/collective.h
+  /// Send and receive: the chunk whose output (forward) or input gradient (backward) travels. A
+  /// send and a receive match when boundary, direction and micro-batch are equal.
   int32_t boundary = -1;
   bool backwardDirection = false;
   int32_t peerStage = -1;
-  /// A collective over the pipeline axis that only some stages take part in (a tied parameter, named by `boundary`): how
-  /// many do. 0: every rank of the group.
+  /// A collective over the pipeline axis that only some stages take part in (a tied parameter,
+  /// named by `boundary`): how many do. 0: every rank of the group.
   int32_t participants = 0;
 
   std::vector<uint32_t> waits;
@@ -71,15 +80,17 @@ struct Instruction {
   std::vector<BufferIndex> reads, writes, allocates, frees;
 };
 
-/// A straight list of instructions that is called once per micro-batch (forward or backward of a chunk) or once per
-/// step. Written once, called often: a program's size does not grow with the number of micro-batches.
+/// A straight list of instructions that is called once per micro-batch (forward or backward of a
+/// chunk) or once per step. Written once, called often: a program's size does not grow with the
+/// number of micro-batches.
 struct Routine {
   enum class Kind : uint8_t { forward, backward, update };
   Kind kind = Kind::forward;
   int32_t chunk = 0;
   bool lastMicroBatch = false;  // the backward that also reduces the gradients
   std::vector<Instruction> instructions;
-  std::vector<Buffer> buffers;  // those of micro-batch scope have the same index in the forward and backward routine of a chunk
+  std::vector<Buffer> buffers;  // those of micro-batch scope have the same index in the forward and
+                                // backward routine of a chunk
 };
 
 struct Call {
@@ -93,8 +104,8 @@ struct RankClass {
   int64_t ranks = 1;
   std::vector<Call> calls;
   std::vector<Buffer> residents;  // step scope: weights, gradients, optimizer state, reserve
-  Bytes slotBytes;                // saved activations of one micro-batch, summed over the chunks of the stage
-  Bytes scratchBytes;             // the planned scratch area
+  Bytes slotBytes;     // saved activations of one micro-batch, summed over the chunks of the stage
+  Bytes scratchBytes;  // the planned scratch area
 };
 
 /// A Plan lowered: what the Simulator and the Executor interpret. Device-free.
@@ -106,9 +117,10 @@ struct Program {
   std::vector<OperatorWork> work;      // distinct local work
 };
 
-/// Proves what a correct program has, and throws Error(internal) naming the instruction that breaks it: each receive has
-/// exactly one send of equal bytes, in equal order per pair of stages and direction; waits point backwards; a buffer is
-/// written before it is read and not used after it is freed.
+/// Proves what a correct program has, and throws Error(internal) naming the instruction that breaks
+/// it: each receive has exactly one send of equal bytes, in equal order per pair of stages and
+/// direction; waits point backwards; a buffer is written before it is read and not used after it is
+/// freed.
 void validate(const Program& program);
 
 }  // namespace meshplan

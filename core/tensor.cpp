@@ -29,13 +29,21 @@ constexpr std::array<DTypeRow, 13> kDTypes{{{DType::f64, "fp64", 8, true},
                                             {DType::u8, "uint8", 1, false},
                                             {DType::boolean, "bool", 1, false}}};
 
-const DTypeRow& row(DType t) { return kDTypes[static_cast<size_t>(t)]; }
+const DTypeRow& row(DType t) {
+  return kDTypes[static_cast<size_t>(t)];
+}
 
 }  // namespace
 
-int64_t dtypeBytes(DType t) { return row(t).bytes; }
-bool isFloating(DType t) { return row(t).floating; }
-std::string_view dtypeName(DType t) { return row(t).name; }
+int64_t dtypeBytes(DType t) {
+  return row(t).bytes;
+}
+bool isFloating(DType t) {
+  return row(t).floating;
+}
+std::string_view dtypeName(DType t) {
+  return row(t).name;
+}
 
 DType parseDType(std::string_view name) {
   std::string known;

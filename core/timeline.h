@@ -26,9 +26,9 @@ struct MemoryPoint {
   Bytes bytes;
 };
 
-/// A step's time on one rank, adding up to the step time: `compute` (forward, backward and recomputation on the compute
-/// stream), `optimizer` (updates), `exposedCommunication` (the compute stream idle while a collective or transfer of this
-/// rank runs), `bubble` (nothing runs).
+/// A step's time on one rank, adding up to the step time: `compute` (forward, backward and
+/// recomputation on the compute stream), `optimizer` (updates), `exposedCommunication` (the compute
+/// stream idle while a collective or transfer of this rank runs), `bubble` (nothing runs).
 struct TimeByCategory {
   Seconds compute, optimizer, exposedCommunication, bubble;
   Seconds recompute;      // part of compute

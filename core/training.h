@@ -7,9 +7,9 @@
 
 namespace meshplan {
 
-/// fp32: everything in fp32 (no tensor cores before Ampere's tf32). tf32: fp32 storage, tf32 matrix products. bf16 and
-/// fp16: activations, weights and activation gradients in 16 bits, weight gradients accumulated in `gradientDType`,
-/// fp32 master weights and optimizer state.
+/// fp32: everything in fp32 (no tensor cores before Ampere's tf32). tf32: fp32 storage, tf32 matrix
+/// products. bf16 and fp16: activations, weights and activation gradients in 16 bits, weight
+/// gradients accumulated in `gradientDType`, fp32 master weights and optimizer state.
 enum class Precision : uint8_t { fp32, tf32, bf16, fp16 };
 enum class OptimizerKind : uint8_t { sgd, momentum, adam, adamw };
 

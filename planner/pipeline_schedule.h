@@ -8,8 +8,8 @@
 
 namespace meshplan {
 
-/// One entry of a stage's order: run the forward or backward of virtual stage `chunk` (0 .. v-1 on this stage) for a
-/// micro-batch.
+/// One entry of a stage's order: run the forward or backward of virtual stage `chunk` (0 .. v-1 on
+/// this stage) for a micro-batch.
 struct ScheduleStep {
   bool backward = false;
   int32_t microBatch = 0;
@@ -18,14 +18,16 @@ struct ScheduleStep {
 
 /// The order in which stage `stage` of `stages` works through `microBatches`.
 ///   gpipe        all forwards, then all backwards
-///   1f1b         stages - stage - 1 warm-up forwards, then one forward one backward (Narayanan et al., SC'21, 2.2)
+///   1f1b         stages - stage - 1 warm-up forwards, then one forward one backward
+///                (Narayanan et al., SC'21, 2.2)
 ///   interleaved  1F1B over virtual stages (ibid.); needs microBatches % stages == 0
 /// Throws Error(usage) for a count that the schedule does not allow.
 std::vector<ScheduleStep> pipelineOrder(ScheduleKind kind, int64_t stage, int64_t stages,
                                         int64_t microBatches, int64_t virtualStages);
 
-/// The largest number of micro-batches whose activations stage `stage` holds at once, per virtual stage.
-std::vector<int64_t> inFlight(ScheduleKind kind, int64_t stage, int64_t stages, int64_t microBatches,
-                              int64_t virtualStages);
+/// The largest number of micro-batches whose activations stage `stage` holds at once, per virtual
+/// stage.
+std::vector<int64_t> inFlight(ScheduleKind kind, int64_t stage, int64_t stages,
+                              int64_t microBatches, int64_t virtualStages);
 
 }  // namespace meshplan

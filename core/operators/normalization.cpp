@@ -158,13 +158,14 @@ SlotSet needsInputAndOutput(const OpContext&, int) {
 
 constexpr OperatorDef normalization(std::string_view name, decltype(OperatorDef::infer) infer,
                                     decltype(OperatorDef::nest) nest,
-                                    decltype(OperatorDef::needs) needs) {
+                                    decltype(OperatorDef::needs) needs,
+                                    GradientKind gradient = GradientKind::fused) {
   OperatorDef def;
   def.name = name;
   def.opClass = OpClass::normalization;
   def.infer = infer;
   def.nest = nest;
-  def.gradient = needs ? GradientKind::fused : GradientKind::none;
+  def.gradient = gradient;
   def.needs = needs;
   return def;
 }
@@ -180,7 +181,7 @@ constexpr std::array kDefs{
     normalization("MeanVarianceNormalization", inferMeanVariance, nestMeanVariance, needsInput),
     normalization("Softmax", inferAlongAxis, nestAlongAxis, needsOutput),
     normalization("LogSoftmax", inferAlongAxis, nestAlongAxis, needsOutput),
-    normalization("Hardmax", inferAlongAxis, nestAlongAxis, nullptr),
+    normalization("Hardmax", inferAlongAxis, nestAlongAxis, nullptr, GradientKind::none),
 };
 
 }  // namespace

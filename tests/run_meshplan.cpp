@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/run_meshplan.h"
+
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace meshplan {
+namespace {
+
+std::string readFile(const std::filesystem::path& path) {
+  std::ifstream in(path);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+}  // namespace
+
+CommandResult runMeshplan(const std::string& arguments) {
+  const auto base =
+      std::filesystem::path(testing::TempDir()) / fmt::format("meshplan-{}", getpid());
+  const std::string out = base.string() + ".out", err = base.string() + ".err";
+  const std::string command =
+      fmt::format("cd '{}' && NO_COLOR=1 '{}/cli/meshplan' {} >'{}' 2>'{}' </dev/null",
+                  MESHPLAN_SOURCE_DIR, MESHPLAN_BINARY_DIR, arguments, out, err);
+  const int status = std::system(command.c_str());
+  CommandResult result{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+                       readFile(out), readFile(err)};
+  std::filesystem::remove(out);
+  std::filesystem::remove(err);
+  return result;
+}
+
+}  // namespace meshplan
