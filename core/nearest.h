@@ -8,12 +8,12 @@
 
 namespace meshplan {
 
-/// Insertions, deletions, substitutions and swaps of neighbours (optimal string alignment) between two names, upper
-/// and lower case alike. Names are cut at 64 characters.
+/// Insertions, deletions, substitutions and swaps of neighbours (optimal string alignment) between
+/// two names, upper and lower case alike. Names are cut at 64 characters.
 size_t editDistance(std::string_view a, std::string_view b);
 
-/// The known names closest to `name`, best first, at most `most`: within a third of its length plus one edits, or
-/// containing it. Empty when nothing is near.
+/// The known names closest to `name`, best first, at most `most`: within a third of its length plus
+/// one edits, or containing it. Empty when nothing is near.
 std::vector<std::string> nearestNames(std::string_view name,
                                       std::span<const std::string_view> known, size_t most = 3);
 

@@ -9,8 +9,9 @@
 
 namespace meshplan {
 
-/// What the builder of one family of Hugging Face models is handed; it fills `model.graph`, `model.tokensPerSample` and
-/// `model.warnings`. `nested`: the fields stand in a text_config, which may leave class defaults out.
+/// What the builder of one family of Hugging Face models is handed; it fills `model.graph`,
+/// `model.tokensPerSample` and `model.warnings`. `nested`: the fields stand in a text_config, which
+/// may leave class defaults out.
 struct HfSource {
   const ModelConfig& config;
   const ModelRequest& request;
@@ -33,7 +34,8 @@ void buildT5(HfSource source);
 /// --attention, checked: "flash" or "math".
 std::string attentionImplementation(const ModelRequest& request);
 
-/// --seq, else `positions` limited to `most` (with a warning). `learned`: more than `positions` is an Error(usage).
+/// --seq, else `positions` limited to `most` (with a warning). `learned`: more than `positions` is
+/// an Error(usage).
 int64_t sequenceLength(HfSource source, int64_t positions, int64_t most, bool learned);
 
 /// The operator for a `hidden_act`, gated or not; an unknown one counts as gelu, with a warning.

@@ -16,8 +16,9 @@ std::string joinNames(const Parts&... parts) {
   return name;
 }
 
-/// Appends layers with their parameters to a graph. Parameters are fp32 and named like the checkpoint's tensors:
-/// operator name plus "weight" or "bias". Throws Error(input) for a size that overflows.
+/// Appends layers with their parameters to a graph. Parameters are fp32 and named like the
+/// checkpoint's tensors: operator name plus "weight" or "bias". Throws Error(input) for a size that
+/// overflows.
 class LayerWriter {
  public:
   explicit LayerWriter(Graph& graph) : graph_(graph) {}
@@ -35,16 +36,16 @@ class LayerWriter {
   TensorId add(std::string_view def, std::vector<TensorId> inputs, Attributes attributes,
                const std::string& module, const std::string& name);
 
-  TensorId linear(TensorId x, int64_t outFeatures, LinearOptions options,
-                  const std::string& module, const std::string& name);
+  TensorId linear(TensorId x, int64_t outFeatures, LinearOptions options, const std::string& module,
+                  const std::string& name);
   TensorId layerNorm(TensorId x, const std::string& module, const std::string& name);
   TensorId rmsNorm(TensorId x, const std::string& module, const std::string& name);
   /// x itself when the ratio is 0.
   TensorId dropout(TensorId x, double ratio, const std::string& module, const std::string& name);
   TensorId embedding(TensorId ids, TensorId table, const std::string& module,
                      const std::string& name);
-  /// The weight of a language-model head: the [vocabulary, hidden] embedding table itself when tied, else a new
-  /// parameter lm_head.weight [hidden, vocabulary].
+  /// The weight of a language-model head: the [vocabulary, hidden] embedding table itself when
+  /// tied, else a new parameter lm_head.weight [hidden, vocabulary].
   TensorId headWeight(TensorId table, bool tied);
   TensorId head(TensorId x, TensorId weight, bool tied, const std::string& module,
                 const std::string& name);

@@ -13,15 +13,17 @@
 
 namespace meshplan {
 
-/// The fields of a model's `config.json`, read strictly: a value of the wrong type, a negative or absurd size, or a
-/// missing field without a fallback throws Error(input) that names the field. Fields are looked up by all their names,
-/// first found wins, because files of different ages and families call one thing differently; overrides from `--set`
-/// come before the file. A null counts as absent unless asked for with `isNull`.
+/// The fields of a model's `config.json`, read strictly: a value of the wrong type, a negative or
+/// absurd size, or a missing field without a fallback throws Error(input) that names the field.
+/// Fields are looked up by all their names, first found wins, because files of different ages and
+/// families call one thing differently; overrides from `--set` come before the file. A null counts
+/// as absent unless asked for with `isNull`.
 class ModelConfig {
  public:
   using Names = std::initializer_list<std::string_view>;
 
-  /// Parses JSON text; throws Error(input) when it is not a JSON object or is nested deeper than 100.
+  /// Parses JSON text; throws Error(input) when it is not a JSON object or is nested deeper than
+  /// 100.
   explicit ModelConfig(std::string_view text);
   ~ModelConfig();
   ModelConfig(ModelConfig&&) noexcept;

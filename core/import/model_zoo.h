@@ -8,9 +8,9 @@
 
 namespace meshplan {
 
-/// Models by name: transformers as the fields of their published configs, convolutional networks and a perceptron as
-/// code. `--set` overrides fields of transformers (layers, hidden, heads, kv_heads, ffn, vocab, seq and dropout are
-/// known everywhere besides the config's own names).
+/// Models by name: transformers as the fields of their published configs, convolutional networks
+/// and a perceptron as code. `--set` overrides fields of transformers (layers, hidden, heads,
+/// kv_heads, ffn, vocab, seq and dropout are known everywhere besides the config's own names).
 struct ZooEntry {
   std::string_view name, description;
 };

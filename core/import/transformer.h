@@ -12,8 +12,9 @@ namespace meshplan {
 /// Gated activations multiply two projections of the input: three weight matrices instead of two.
 enum class Activation : uint8_t { gelu, relu, silu, tanh, geglu, swiglu };
 
-/// Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434, section 2.1): queries (if queryRank > 0), keys and
-/// values come from low-rank projections; only ropeDim dimensions of a head are rotated, and keys share those.
+/// Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434, section 2.1): queries (if queryRank
+/// > 0), keys and values come from low-rank projections; only ropeDim dimensions of a head are
+/// rotated, and keys share those.
 struct LatentAttention {
   int64_t queryRank = 0, keyValueRank = 0, nopeDim = 0, ropeDim = 0, valueDim = 0;
 };
@@ -34,7 +35,8 @@ struct FeedForwardConfig {
   double dropout = 0;  // after the activation
 };
 
-/// `sharedWidth` is that of an expert that all tokens use, 0: none; `correction`: a bias per expert in the choice.
+/// `sharedWidth` is that of an expert that all tokens use, 0: none; `correction`: a bias per expert
+/// in the choice.
 struct ExpertConfig {
   int64_t count = 0, chosen = 1, width = 0, sharedWidth = 0;
   bool correction = false;
@@ -50,7 +52,8 @@ struct LayerNames {
   std::string feedForwardNorm = "post_attention_layernorm";
 };
 
-/// A stack of equal layers over x[b,s,hidden]; a layer is mixture-of-experts where `expertLayers` says so.
+/// A stack of equal layers over x[b,s,hidden]; a layer is mixture-of-experts where `expertLayers`
+/// says so.
 struct TransformerStack {
   int64_t layers = 0;
   AttentionConfig attention;
@@ -58,14 +61,15 @@ struct TransformerStack {
   ExpertConfig experts;
   std::vector<bool> expertLayers;  // empty: none
   bool rmsNorm = false;
-  bool postNorm = false;           // normalise after the residual addition (BERT)
+  bool postNorm = false;  // normalise after the residual addition (BERT)
   double residualDropout = 0;
   LayerNames names;
 };
 
-/// Appends the stack, or one layer of it, and returns its output. The projections of queries, keys and values are one
-/// Linear whose blocks are key-value groups, and those of a gated activation one Linear of interleaved pairs, so that
-/// splitting by head or by feature is splitting a whole axis. `memory`: what decoder layers attend to crosswise.
+/// Appends the stack, or one layer of it, and returns its output. The projections of queries, keys
+/// and values are one Linear whose blocks are key-value groups, and those of a gated activation one
+/// Linear of interleaved pairs, so that splitting by head or by feature is splitting a whole axis.
+/// `memory`: what decoder layers attend to crosswise.
 TensorId appendStack(LayerWriter& writer, const TransformerStack& stack, TensorId x,
                      TensorId memory = {});
 TensorId appendLayer(LayerWriter& writer, const TransformerStack& stack, int64_t index, TensorId x,
