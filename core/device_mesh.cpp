@@ -61,12 +61,9 @@ DeviceMesh::DeviceMesh(const Cluster& cluster, MeshShape shape) : shape_(shape) 
 }
 
 MeshCoordinates DeviceMesh::coordinates(int64_t rank) const {
-  MeshCoordinates c{};
-  for (MeshAxis a : kAxes) {
-    c[static_cast<size_t>(a)] = rank % shape_.size(a);
-    rank /= shape_.size(a);
-  }
-  return c;
+  const int64_t stage = rank / (shape_.tensor * shape_.expert * shape_.data);
+  const int64_t replica = rank / shape_.tensor;
+  return {rank % shape_.tensor, replica % shape_.expert, replica / shape_.expert % shape_.data, stage};
 }
 
 int64_t DeviceMesh::rank(const MeshCoordinates& c) const {
