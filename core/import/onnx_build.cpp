@@ -9,7 +9,7 @@
 namespace meshplan {
 namespace {
 
-constexpr int64_t kMaxNodes = 500'000;
+constexpr int64_t kMaxNodes = 200'000;
 
 int64_t longDims(const Shape& shape) {
   return std::count_if(shape.begin(), shape.end(), [](int64_t d) { return d > 1; });
@@ -70,6 +70,21 @@ Role roleOf(const OperatorDef& def, size_t index) {
   return scales ? Role::elementwise : Role::other;
 }
 
+bool makesCausalMask(std::string_view def, const std::vector<TensorType>& in) {
+  if (def == "Trilu") return true;
+  const bool compares =
+      def == "Less" || def == "LessOrEqual" || def == "Greater" || def == "GreaterOrEqual";
+  if (!compares || isFloating(in[0].dtype)) return false;
+  const auto isColumn = [](const Shape& s) {
+    return s.size() >= 2 && s.back() == 1 && s[s.size() - 2] > 1;
+  };
+  const auto isRow = [](const Shape& s) {
+    return !s.empty() && s.back() > 1 && (s.size() < 2 || s[s.size() - 2] == 1);
+  };
+  return (isColumn(in[0].shape) && isRow(in[1].shape)) ||
+         (isRow(in[0].shape) && isColumn(in[1].shape));
+}
+
 OnnxBuilder::OnnxBuilder(const ModelRequest& modelRequest, const onnx::ModelProto& modelProto)
     : request(modelRequest), model(modelProto), dims(modelRequest) {}
 
@@ -111,6 +126,7 @@ void OnnxBuilder::promote(TensorId t, const ConstantValue& c, Role role) {
 std::optional<TensorId> OnnxBuilder::tensorAsIs(const Value& value, Role role) {
   if (!value.isConstant()) return value.tensor;
   ConstantValue& root = rootOf(value);
+  const int32_t c = at(value).root >= 0 ? at(value).root : value.constant;
   if (!root.tensor.valid()) {
     if (hasNoElements(value.type.shape))
       throw Error(ErrorKind::input,
@@ -123,6 +139,7 @@ std::optional<TensorId> OnnxBuilder::tensorAsIs(const Value& value, Role role) {
     tensor.type = value.type;
     tensor.kind = TensorKind::constant;
     root.tensor = graph.addTensor(std::move(tensor));
+    roots_[root.tensor.value] = c;
     causal_.resize(graph.tensorCount());
     causal_[root.tensor.index()] = value.causal;
   }
@@ -158,10 +175,15 @@ std::vector<Value> OnnxBuilder::add(std::string_view name, const std::vector<Val
                                     const std::string& module) {
   const OperatorDef& def = operatorDef(name);
   std::vector<TensorId> tensors;
+  std::vector<TensorType> types;
+  for (const Value& v : inputs) types.push_back(v.type);
+  const bool makesMask = makesCausalMask(name, types);
   bool fromCausal = false;
   for (size_t i = 0; i < inputs.size(); ++i) {
     Role role = roleOf(def, i);
-    if (name == "Mul" && longDims(inputs[i].type.shape) > 1) role = Role::other;
+    const Shape& shape = inputs[i].type.shape;
+    if (name == "Mul" && longDims(shape) > 1) role = Role::other;
+    if (def.opClass == OpClass::recurrent && i >= 3 && shape.size() == 3) role = Role::other;
     tensors.push_back(tensorOf(inputs[i], role));
     fromCausal = fromCausal || causal(tensors.back());
   }
@@ -178,7 +200,7 @@ std::vector<Value> OnnxBuilder::add(std::string_view name, const std::vector<Val
     checkShape(type.shape);
     type.bytes();
     outputs.push_back({type, t});
-    outputs.back().causal = (keeps && fromCausal) || name == "Trilu";
+    outputs.back().causal = (keeps && fromCausal) || makesMask;
   }
   causal_.resize(graph.tensorCount());
   for (const Value& v : outputs) causal_[v.tensor.index()] = v.causal;
@@ -207,6 +229,13 @@ std::vector<Value> OnnxBuilder::addOpaque(const std::string& type, const std::ve
   graph.addOperator(std::move(op));
   causal_.resize(graph.tensorCount());
   return results;
+}
+
+const SmallTensor* OnnxBuilder::knownTensor(TensorId t) const {
+  const auto it = roots_.find(t.value);
+  if (it == roots_.end()) return nullptr;
+  const ConstantValue& c = constants_[static_cast<size_t>(it->second)];
+  return c.data ? &*c.data : nullptr;
 }
 
 void OnnxBuilder::nameAfter(const Value& value, const std::string& name) {

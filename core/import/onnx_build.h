@@ -101,6 +101,8 @@ class OnnxBuilder {
   /// Calls an activation what the file calls it.
   void nameAfter(const Value& value, const std::string& name);
 
+  /// The values behind a small constant tensor of the graph, or nullptr.
+  const SmallTensor* knownTensor(TensorId t) const;
   bool causal(TensorId t) const { return t.index() < causal_.size() && causal_[t.index()]; }
   void warnOnce(const std::string& text);
   /// Counts imported nodes; throws Error(input) when functions expand beyond reason.
@@ -114,8 +116,13 @@ class OnnxBuilder {
 
   std::vector<ConstantValue> constants_;
   std::vector<bool> causal_;
+  std::unordered_map<uint32_t, int32_t> roots_;  // tensor to constant
   int64_t nodes_ = 0;
 };
+
+/// Whether an operator makes a mask of which each row sees up to its own position: a triangle, or
+/// two ranges of positions compared across rows and columns.
+bool makesCausalMask(std::string_view def, const std::vector<TensorType>& inputs);
 
 /// The role of input `index` of an operator.
 Role roleOf(const OperatorDef& def, size_t index);

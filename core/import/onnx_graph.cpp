@@ -128,9 +128,9 @@ std::vector<Value> OnnxGraphImporter::outputsOf(const onnx::NodeProto& proto, Sc
     if (node.type == "Loop") return importLoop(node);
     if (node.type == "Scan") return importScan(node);
     if (auto outputs = importKnownNode(node)) return *outputs;
-  } catch (const NotConstant& e) {
-    builder_.warnOnce("node " + node.name + ": '" + e.what +
-                      "' is computed from data; the node is planned as an opaque operator");
+  } catch (const Unplannable& e) {
+    builder_.warnOnce("node " + node.name + ": " + e.reason +
+                      "; it is planned as an opaque operator");
   }
   return importOpaque(node);
 }

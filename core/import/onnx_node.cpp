@@ -43,6 +43,10 @@ std::vector<Value> OnnxNode::present() const {
   return values;
 }
 
+const std::string& OnnxNode::domain() const {
+  return proto.domain();
+}
+
 bool OnnxNode::outputUsed(size_t i) const {
   return static_cast<int>(i) < proto.output_size() && !proto.output(static_cast<int>(i)).empty();
 }
@@ -114,7 +118,7 @@ Attributes OnnxNode::plainAttributes() const {
 
 const SmallTensor& OnnxNode::known(size_t i) const {
   if (const SmallTensor* value = builder.known(input(i))) return *value;
-  throw NotConstant{proto.input(static_cast<int>(i))};
+  throw Unplannable{"'" + proto.input(static_cast<int>(i)) + "' is computed from data"};
 }
 
 std::vector<int64_t> OnnxNode::knownInts(size_t i) const {

@@ -15,14 +15,14 @@ class NodeProto;
 class TensorProto;
 }  // namespace onnx
 
-/// A value that decides shapes is computed from data: the node cannot be planned exactly and
-/// becomes an `Opaque` operator.
-struct NotConstant {
-  std::string what;
+/// Why a node cannot be planned exactly (a value that decides shapes is computed from data, a rare
+/// form of an operator): it becomes an `Opaque` operator.
+struct Unplannable {
+  std::string reason;
 };
 
 /// One ONNX node while it is imported: its inputs as values and its attributes with the references
-/// of an enclosing function resolved. Getters of values that must be constant throw NotConstant.
+/// of an enclosing function resolved. Getters of values that must be constant throw Unplannable.
 class OnnxNode {
  public:
   OnnxNode(OnnxBuilder& nodeBuilder, const onnx::NodeProto& node, const Scope& nodeScope);
@@ -42,6 +42,7 @@ class OnnxNode {
   std::vector<Value> present() const;
   bool outputUsed(size_t i) const;
   int64_t opset() const { return scope.opset; }
+  const std::string& domain() const;
 
   const onnx::AttributeProto* attribute(std::string_view attributeName) const;
   bool hasAttribute(std::string_view n) const { return attribute(n) != nullptr; }

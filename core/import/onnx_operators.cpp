@@ -46,18 +46,23 @@ bool conserves(const OnnxBuilder& builder, const std::vector<Value>& inputs,
   return total <= 1 || made == total || made == largest;
 }
 
-std::vector<Value> asConstants(OnnxNode& node, const Canonical& c,
-                               const std::vector<TensorType>& types) {
-  bool trained = false, causal = c.def == "Trilu";
+/// A constant made from others: it trains when a weight among them does, and stays a causal mask.
+Value derived(OnnxNode& node, const Canonical& c, TensorType type,
+              std::optional<SmallTensor> data) {
+  bool trained = false, causal = makesCausalMask(c.def, typesOf(c.inputs));
   for (const Value& v : c.inputs) {
     trained = trained || (node.builder.trained(v) && isFloating(v.type.dtype));
     causal = causal || v.causal;
   }
+  Value value = node.builder.constant(node.name, std::move(type), std::move(data), trained);
+  value.causal = causal;
+  return value;
+}
+
+std::vector<Value> asConstants(OnnxNode& node, const Canonical& c,
+                               const std::vector<TensorType>& types) {
   std::vector<Value> values;
-  for (const TensorType& type : types) {
-    values.push_back(node.builder.constant(node.name, type, std::nullopt, trained));
-    values.back().causal = causal;
-  }
+  for (const TensorType& type : types) values.push_back(derived(node, c, type, std::nullopt));
   return values;
 }
 
@@ -66,15 +71,8 @@ std::optional<std::vector<Value>> foldKnown(OnnxNode& node, const Canonical& c) 
   if (known.empty()) return std::nullopt;
   auto data = foldSmall(c.def, c.attributes, known);
   if (!data) return std::nullopt;
-  bool trained = false, causal = false;
-  for (const Value& v : c.inputs) {
-    trained = trained || (node.builder.trained(v) && isFloating(v.type.dtype));
-    causal = causal || v.causal;
-  }
   const TensorType type = data->type;
-  Value value = node.builder.constant(node.name, type, std::move(data), trained);
-  value.causal = causal;
-  return std::vector<Value>{value};
+  return std::vector<Value>{derived(node, c, type, std::move(data))};
 }
 
 const Translation* findIn(std::span<const Translation> table, std::string_view type) {

@@ -29,12 +29,23 @@ Producers producersOf(const Nodes& nodes) {
 
 void collect(const onnx::NodeProto& node, const Producers& producers, std::vector<size_t>& reads);
 
+/// Names that a subgraph defines itself hide those outside.
 void collect(const onnx::GraphProto& graph, const Producers& producers,
              std::vector<size_t>& reads) {
-  for (const auto& node : graph.node()) collect(node, producers, reads);
+  std::vector<size_t> found, own;
+  const auto define = [&](const std::string& name) {
+    if (const auto it = producers.find(name); it != producers.end()) own.push_back(it->second);
+  };
+  for (const auto& input : graph.input()) define(input.name());
+  for (const auto& tensor : graph.initializer()) define(tensor.name());
+  for (const auto& node : graph.node())
+    for (const std::string& output : node.output()) define(output);
+  for (const auto& node : graph.node()) collect(node, producers, found);
   for (const auto& output : graph.output())
     if (const auto it = producers.find(output.name()); it != producers.end())
-      reads.push_back(it->second);
+      found.push_back(it->second);
+  for (size_t producer : found)
+    if (std::find(own.begin(), own.end(), producer) == own.end()) reads.push_back(producer);
 }
 
 /// The producers of everything that the node or its subgraphs name.

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/import/onnx_attention.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace meshplan {
+namespace {
+
+constexpr int kMaxSteps = 16;  // operators between the two products
+
+bool isOneOf(std::string_view name, std::initializer_list<std::string_view> names) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+/// What the walk from the softmax back to the scores passed.
+struct Passed {
+  std::vector<TensorId> masks;
+  double dropout = 0;
+};
+
+/// Walks back over operators that keep the shape until one of the wanted def; side inputs are
+/// masks.
+class BackWalk {
+ public:
+  BackWalk(const Matcher& matcher, std::string_view wanted) : m_(matcher), wanted_(wanted) {}
+
+  const Operator* find(TensorId t, Passed& passed, int steps = 0) const {
+    const Operator* op = m_.producer(t);
+    if (!op || steps > kMaxSteps) return nullptr;
+    if (op->def->name == wanted_) return op;
+    if (!isOneOf(op->def->name, {"Scale", "Add", "Sub", "Mul", "Div", "Where", "Dropout", "Max",
+                                 "Min", "Clip", "Tanh", "Identity"}))
+      return nullptr;
+    for (size_t i = op->def->name == "Where" ? 1 : 0; i < op->inputs.size(); ++i) {
+      const TensorId next = op->inputs[i];
+      if (m_.shape(next) != m_.shape(op->outputs[0]) || m_.isConstant(next)) continue;
+      Passed inner = passed;
+      note(*op, i, inner);
+      const Operator* found = find(next, inner, steps + 1);
+      if (!found) continue;
+      passed = inner;
+      return found;
+    }
+    return nullptr;
+  }
+
+ private:
+  void note(const Operator& op, size_t followed, Passed& passed) const {
+    if (op.def->name == "Dropout") passed.dropout = op.attributes.getFloat("ratio", 0);
+    const bool masks = op.def->name == "Add" || op.def->name == "Where" || op.def->name == "Sub";
+    for (size_t i = 0; i < op.inputs.size(); ++i)
+      if (masks && i != followed && !isGuard(op.inputs[i])) passed.masks.push_back(op.inputs[i]);
+  }
+  /// Tests for rows without any visible key.
+  bool isGuard(TensorId t) const {
+    return m_.made(t, "IsNaN") || m_.shape(t).empty() ||
+           (m_.isConstant(t) && m_.tensor(t).type.elements() == 1);
+  }
+
+  const Matcher& m_;
+  std::string_view wanted_;
+};
+
+/// Before scaling.
+TensorId unscaled(const Matcher& m, TensorId t) {
+  while (const Operator* op = m.made(t, "Scale")) t = op->inputs[0];
+  return m.strip(t);
+}
+
+/// Keys or values before each head was repeated for its group of query heads:
+/// Reshape(Expand(Unsqueeze(x[b,g,t,d]))).
+TensorId unrepeated(const Matcher& m, TensorId t) {
+  const Operator* reshape = m.made(t, "Reshape");
+  const Operator* expand = reshape ? m.made(reshape->inputs[0], "Expand") : nullptr;
+  if (!expand || m.shape(t).size() != 4) return t;
+  const Operator* unsqueeze = m.made(expand->inputs[0], "Unsqueeze");
+  const Operator* view = unsqueeze ? unsqueeze : m.made(expand->inputs[0], "Reshape");
+  if (!view) return t;
+  const Shape &x = m.shape(view->inputs[0]), &wide = m.shape(expand->outputs[0]);
+  const Shape& narrow = m.shape(expand->inputs[0]);
+  const bool fits = x.size() == 4 && wide.size() == 5 &&
+                    narrow == Shape{x[0], x[1], 1, x[2], x[3]} &&
+                    m.shape(t) == Shape{x[0], x[1] * wide[2], x[2], x[3]};
+  return fits ? view->inputs[0] : t;
+}
+
+std::vector<int64_t> swappedLast(std::vector<int64_t> perm) {
+  std::swap(perm[perm.size() - 1], perm[perm.size() - 2]);
+  return perm;
+}
+
+bool isSorted(const std::vector<int64_t>& perm) {
+  return std::is_sorted(perm.begin(), perm.end());
+}
+
+class AttentionMatch {
+ public:
+  AttentionMatch(const Matcher& matcher, const Operator& product)
+      : m_(matcher), rank_(matcher.shape(product.outputs[0]).size()) {}
+
+  std::optional<Replacement> run(const Operator& product,
+                                 const std::function<bool(TensorId)>& causal,
+                                 const std::string& implementation) {
+    Passed passed;
+    const Operator* softmax = BackWalk(m_, "Softmax").find(product.inputs[0], passed);
+    if (!softmax || !overKeys(*softmax)) return std::nullopt;
+    passed.masks.clear();
+    const Operator* scores = BackWalk(m_, "MatMul").find(softmax->inputs[0], passed);
+    if (!scores) return std::nullopt;
+    const TensorId q = unscaled(m_, scores->inputs[0]);
+    StepInput k = keys(unscaled(m_, scores->inputs[1]));
+    const TensorId v = m_.strip(product.inputs[1]);
+    if (!fits(q, scores->inputs[1], v)) return std::nullopt;
+    Attributes attributes{{"implementation", implementation}};
+    if (passed.dropout > 0) attributes.set("dropout", passed.dropout);
+    std::vector<StepInput> inputs{heads(q), heads(k), heads(v)};
+    ungroup(inputs, k, v);
+    bool isCausal = false;
+    addMask(passed.masks, causal, inputs, isCausal);
+    if (isCausal) attributes.set("causal", int64_t{1});
+    const int attention = add({"Attention", inputs, attributes});
+    if (rank_ == 3) add({"Squeeze", {StepInput::ofStep(attention)}, {{"axes", Shape{1}}}});
+    return result_;
+  }
+
+ private:
+  int add(Step step) {
+    result_.steps.push_back(std::move(step));
+    return static_cast<int>(result_.steps.size()) - 1;
+  }
+
+  bool overKeys(const Operator& softmax) const {
+    const auto rank = static_cast<int64_t>(m_.shape(softmax.outputs[0]).size());
+    const int64_t axis = softmax.attributes.getInt("axis", -1);
+    return axis == -1 || axis == rank - 1;
+  }
+
+  bool fits(TensorId q, TensorId keysTransposed, TensorId v) const {
+    const Shape &a = m_.shape(q), &b = m_.shape(keysTransposed), &c = m_.shape(v);
+    if ((rank_ != 3 && rank_ != 4) || a.size() != rank_ || b.size() != rank_ || c.size() != rank_)
+      return false;
+    if (a[0] != b[0] || a[0] != c[0] || a[rank_ - 1] != b[rank_ - 2]) return false;
+    if (b[rank_ - 1] != c[rank_ - 2]) return false;
+    return rank_ == 3 || (b[1] == c[1] && a[1] % b[1] == 0);
+  }
+
+  /// k[…,t,d] behind its transposed form; a transposition is added where none can be undone.
+  StepInput keys(TensorId transposed) {
+    const Operator* transpose = m_.made(transposed, "Transpose");
+    if (!transpose) return throughBatches(transposed);
+    const std::vector<int64_t> perm = swappedLast(transpose->attributes.getInts("perm"));
+    const TensorId source = unscaled(m_, transpose->inputs[0]);
+    if (isSorted(perm)) return source;
+    return StepInput::ofStep(add({"Transpose", {source}, {{"perm", perm}}}));
+  }
+
+  /// Exporters transpose with batch and heads merged: Reshape(Transpose(Reshape(k))).
+  StepInput throughBatches(TensorId transposed) {
+    const Operator* outer = m_.made(transposed, "Reshape");
+    const Operator* transpose = outer ? m_.made(outer->inputs[0], "Transpose") : nullptr;
+    const Operator* inner = transpose ? m_.made(transpose->inputs[0], "Reshape") : nullptr;
+    const Shape& want = m_.shape(transposed);
+    if (inner && want.size() == 4 &&
+        transpose->attributes.getInts("perm") == std::vector<int64_t>{0, 2, 1} &&
+        m_.shape(inner->inputs[0]) == Shape{want[0], want[1], want[3], want[2]})
+      return inner->inputs[0];
+    std::vector<int64_t> perm(want.size());
+    std::iota(perm.begin(), perm.end(), 0);
+    return StepInput::ofStep(add({"Transpose", {transposed}, {{"perm", swappedLast(perm)}}}));
+  }
+
+  /// A head of its own for tensors that come without one.
+  StepInput heads(StepInput x) {
+    if (rank_ == 4) return x;
+    return StepInput::ofStep(add({"Unsqueeze", {x}, {{"axes", Shape{1}}}}));
+  }
+
+  void ungroup(std::vector<StepInput>& inputs, StepInput k, TensorId v) const {
+    if (rank_ != 4 || !k.tensor.valid()) return;
+    const TensorId narrowK = unrepeated(m_, k.tensor), narrowV = unrepeated(m_, v);
+    if (narrowK == k.tensor || narrowV == v || m_.shape(narrowK)[1] != m_.shape(narrowV)[1]) return;
+    inputs[1] = narrowK;
+    inputs[2] = narrowV;
+  }
+
+  void addMask(const std::vector<TensorId>& masks, const std::function<bool(TensorId)>& causal,
+               std::vector<StepInput>& inputs, bool& isCausal) {
+    std::optional<StepInput> mask;
+    for (TensorId t : masks) {
+      isCausal = isCausal || causal(t) || causal(m_.strip(t));
+      if (causal(t) || causal(m_.strip(t)) || (m_.isConstant(t) && !m_.isParameter(t))) continue;
+      StepInput next = t;
+      if (rank_ == 3 && m_.shape(t).size() == 3) next = heads(t);
+      if (mask && isFloating(m_.tensor(t).type.dtype))
+        next = StepInput::ofStep(add({"Add", {*mask, next}, {}}));
+      mask = next;
+    }
+    if (mask) inputs.push_back(*mask);
+  }
+
+  const Matcher& m_;
+  size_t rank_;
+  Replacement result_;
+};
+
+}  // namespace
+
+std::optional<Replacement> matchAttention(const Matcher& matcher, OpId id,
+                                          const std::function<bool(TensorId)>& causal,
+                                          const std::string& implementation) {
+  const Operator& product = matcher.graph().op(id);
+  if (product.def->name != "MatMul") return std::nullopt;
+  return AttentionMatch(matcher, product).run(product, causal, implementation);
+}
+
+}  // namespace meshplan
