@@ -55,6 +55,18 @@ AttentionShape attentionOf(const Operator& op, const Attributes& attributes,
   return shape;
 }
 
+/// A step's product of the hidden state with all gates, for all directions at once; one launch per
+/// step, because each waits for the one before.
+void describeSteps(const Operator& op, std::span<const TensorType> inputs, OperatorWork& work) {
+  const TensorType *x = slotType(op, inputs, 0), *hidden = slotType(op, inputs, 2);
+  if (!x || !hidden) return;
+  const auto extent = [](const TensorType* t, size_t d) {
+    return static_cast<double>(t->shape[d]);
+  };
+  work.contraction = {extent(hidden, 0), extent(x, 1), extent(hidden, 1), extent(hidden, 2)};
+  work.kernels = checkedMul(op.repeat, std::max<int64_t>(1, x->shape[0]));
+}
+
 bool allOnes(const std::vector<int64_t>& values) {
   return std::all_of(values.begin(), values.end(), [](int64_t v) { return v == 1; });
 }
@@ -153,6 +165,7 @@ OperatorWork workOf(const Graph& graph, OpId id, const LoopNest& nest,
   work.flops *= repeat;
   work.bytes *= repeat;
   work.kernels = op.repeat;
+  if (op.def->opClass == OpClass::recurrent) describeSteps(op, inputs, work);
   return work;
 }
 

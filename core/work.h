@@ -35,7 +35,7 @@ struct OperatorWork {
   double bytes = 0;            // read and written in device memory, each tensor once
   double outputElements = 0;
   int64_t kernels = 1;           // launches
-  ContractionShape contraction;  // for contractions and convolutions
+  ContractionShape contraction;  // for contractions, convolutions and a step of a recurrent layer
   AttentionShape attention;      // for attention
   double kernelArea = 0;         // kernel positions of an ungrouped convolution of stride 1, else 0
   bool operator==(const OperatorWork&) const = default;
