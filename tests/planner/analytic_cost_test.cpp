@@ -9,6 +9,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "profiles/catalog.h"
 
 namespace meshplan {
 namespace {
@@ -302,6 +303,18 @@ TEST(AnalyticCost, ImpossibleParametersAndDevicesAreRefusedByName) {
   EXPECT_NE(problem(none).find("multiprocessors"), std::string::npos);
   EXPECT_NE(problem(still).find("bandwidth"), std::string::npos);
   EXPECT_EQ(problem(ampere()), "");
+}
+
+TEST(AnalyticCost, PricesAProductOnEveryDeviceOfTheCatalogueWithinItsPeak) {
+  for (const auto& [name, spec] : Catalog::builtIn().hardware().devices) {
+    AnalyticCost cost(spec);
+    for (DType compute : {DType::f32, DType::f16}) {
+      OperatorWork w = gemm(1, 8192, 8192, 8192, compute);
+      double share = w.flops / seconds(cost, w) / matrixPeak(spec, compute).value;
+      EXPECT_GT(share, 0.3) << name;
+      EXPECT_LT(share, 1) << name;
+    }
+  }
 }
 
 TEST(DeviceParameters, EveryDefaultLiesWithinItsBounds) {

@@ -13,6 +13,7 @@
 
 #include "core/error.h"
 #include "planner/analytic_cost.h"
+#include "profiles/catalog.h"
 #include "tests/validation/operator_tables.h"
 
 namespace meshplan {
@@ -52,7 +53,9 @@ const Fit kFits[] = {
 
 class Fitter {
  public:
-  explicit Fitter(std::vector<Row> rows) : rows_(std::move(rows)), devices_(measuredDevices()) {
+  explicit Fitter(std::vector<Row> rows) : rows_(std::move(rows)) {
+    Catalog catalog = Catalog::builtIn();
+    for (const Row& r : rows_) devices_[r.device] = catalog.device(r.device);
     // The tables time kernels that were queued ahead of the device.
     for (auto& [name, s] : devices_) s.parameters["host_overhead"] = {0, 0, "queued ahead"};
   }

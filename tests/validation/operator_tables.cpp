@@ -7,27 +7,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include "core/error.h"
 
 namespace meshplan {
 namespace {
-
-DeviceSpec spec(std::string name, std::string architecture, int multiprocessors, double vectorTera,
-                double matrixTera, double gigabytes, int64_t l2Mebibytes) {
-  DeviceSpec s;
-  s.name = std::move(name);
-  s.architecture = std::move(architecture);
-  s.multiprocessors = multiprocessors;
-  s.vectorPeak = FlopsPerSecond(vectorTera * 1e12);
-  s.memoryBandwidth = BytesPerSecond(gigabytes * 1e9);
-  s.l2 = Bytes(l2Mebibytes * kMiB);
-  if (matrixTera > 0) s.matrixPeak[DType::f16] = FlopsPerSecond(matrixTera * 1e12);
-  if (matrixTera > 0 && s.architecture != "volta" && s.architecture != "turing")
-    s.matrixPeak[DType::bf16] = s.matrixPeak[DType::f16];
-  return s;
-}
 
 using Fields = std::map<std::string, std::string>;
 
@@ -114,11 +100,11 @@ class Tables {
 
 void addLinear(Tables& t) {
   static const std::map<std::string, std::string> names = {
-      {"Tesla P100-PCIE-16GB", "P100-PCIe"},
-      {"Tesla V100-PCIE-32GB", "V100-PCIe"},
+      {"Tesla P100-PCIE-16GB", "P100-PCIe-16GB"},
+      {"Tesla V100-PCIE-32GB", "V100-PCIe-32GB"},
       {"Tesla T4", "T4"},
-      {"NVIDIA A100-PCIE-40GB", "A100-PCIe-40"},
-      {"NVIDIA A100 80GB PCIe", "A100-PCIe-80"},
+      {"NVIDIA A100-PCIE-40GB", "A100-PCIe-40GB"},
+      {"NVIDIA A100 80GB PCIe", "A100-PCIe-80GB"},
       {"NVIDIA H100 80GB HBM3", "H100-SXM"}};
   t.add("neusight_gemm_fp32_linear", [&](const Fields& f, Row row) {
     row.device = names.at(f.at("device"));
@@ -146,7 +132,7 @@ DType deepBenchType(const Fields& f) {
 void addDeepBenchGemm(Tables& t) {
   t.add("deepbench_v100_gemm", [&](const Fields& f, Row row) {
     row.table += "_" + f.at("precision");
-    row.device = "V100-SXM2";
+    row.device = "V100-SXM2-16GB";
     row.works = {gemm(1, number(f, "N"), number(f, "M"), number(f, "K"), deepBenchType(f))};
     row.seconds = number(f, "time_ms") * 1e-3;
     t.push(row);
@@ -183,7 +169,7 @@ void addDeepBenchConvolution(Tables& t) {
                                                {"bwd_weight_ms", Phase::backwardWeight}};
     for (auto [column, phase] : columns) {
       row.table = "deepbench_v100_conv_" + f.at("precision");
-      row.device = "V100-SXM2";
+      row.device = "V100-SXM2-16GB";
       row.works = {convolution(f, phase)};
       row.seconds = number(f, column) * 1e-3;
       if (row.seconds > 0) t.push(row);
@@ -192,10 +178,10 @@ void addDeepBenchConvolution(Tables& t) {
 }
 
 void addAchievable(Tables& t) {
-  static const std::map<std::string, std::string> names = {{"NVIDIA A100 SXM", "A100-SXM-80"},
-                                                           {"NVIDIA A100 PCIe", "A100-PCIe-80"},
+  static const std::map<std::string, std::string> names = {{"NVIDIA A100 SXM", "A100-SXM-80GB"},
+                                                           {"NVIDIA A100 PCIe", "A100-PCIe-80GB"},
                                                            {"NVIDIA H100 SXM", "H100-SXM"},
-                                                           {"NVIDIA B200 SXM", "B200-SXM"}};
+                                                           {"NVIDIA B200 SXM", "B200"}};
   t.add("gemm_mamf_max_achievable", [&](const Fields& f, Row row) {
     auto device = names.find(f.at("accelerator"));
     if (device == names.end() || f.at("dtype") != "bf16") return;
@@ -229,7 +215,7 @@ void addAttention(Tables& t) {
     const std::string& kind = f.at("impl");
     if ((kind != "flash2" && kind != "pytorch") || f.at("tflops").empty()) return;
     row.table += kind == "flash2" ? "_flash" : "_math";
-    row.device = f.at("gpu")[0] == 'A' ? "A100-SXM-80" : "H100-SXM";
+    row.device = f.at("gpu")[0] == 'A' ? "A100-SXM-80GB" : "H100-SXM";
     double s = number(f, "seq"), d = number(f, "head_dim"), b = 16384 / s, h = 2048 / d;
     bool causal = f.at("causal") == "yes";
     for (Phase phase : {Phase::forward, Phase::backwardInput})
@@ -273,7 +259,7 @@ void addLlamaLayer(Tables& t) {
     std::map<double, double>& byLayers = milliseconds[number(f, "bsz")];
     byLayers[number(f, "layernum")] = number(f, "forward_ms");
     if (byLayers.size() < 2) return;
-    row.device = "A100-SXM-80";
+    row.device = "A100-SXM-80GB";
     row.works = llamaLayer(number(f, "bsz"), number(f, "seq"));
     row.seconds = (byLayers.at(4) - byLayers.at(2)) / 2 * 1e-3;
     t.push(row);
@@ -281,21 +267,6 @@ void addLlamaLayer(Tables& t) {
 }
 
 }  // namespace
-
-std::map<std::string, DeviceSpec> measuredDevices() {
-  std::map<std::string, DeviceSpec> devices;
-  for (DeviceSpec s : {spec("P100-PCIe", "pascal", 56, 9.3, 0, 732, 4),
-                       spec("V100-PCIe", "volta", 80, 14, 112, 900, 6),
-                       spec("V100-SXM2", "volta", 80, 15.7, 125, 900, 6),
-                       spec("T4", "turing", 40, 8.1, 65, 320, 4),
-                       spec("A100-PCIe-40", "ampere", 108, 19.5, 312, 1555, 40),
-                       spec("A100-PCIe-80", "ampere", 108, 19.5, 312, 1935, 40),
-                       spec("A100-SXM-80", "ampere", 108, 19.5, 312, 2039, 40),
-                       spec("H100-SXM", "hopper", 132, 66.9, 989, 3350, 50),
-                       spec("B200-SXM", "blackwell", 148, 75, 2250, 8000, 126)})
-    devices[s.name] = s;
-  return devices;
-}
 
 std::vector<Row> readOperatorTables(const std::string& folder) {
   Tables t(folder);
