@@ -306,7 +306,8 @@ TEST(AnalyticCost, ImpossibleParametersAndDevicesAreRefusedByName) {
 }
 
 TEST(AnalyticCost, PricesAProductOnEveryDeviceOfTheCatalogueWithinItsPeak) {
-  for (const auto& [name, spec] : Catalog::builtIn().hardware().devices) {
+  Catalog catalog = Catalog::builtIn();
+  for (const auto& [name, spec] : catalog.hardware().devices) {
     AnalyticCost cost(spec);
     for (DType compute : {DType::f32, DType::f16}) {
       OperatorWork w = gemm(1, 8192, 8192, 8192, compute);
