@@ -62,9 +62,9 @@ DeviceMesh::DeviceMesh(const Cluster& cluster, MeshShape shape) : shape_(shape) 
 
 MeshCoordinates DeviceMesh::coordinates(int64_t rank) const {
   MeshCoordinates c{};
-  for (MeshAxis a : kAxes) {
-    c[static_cast<size_t>(a)] = rank % shape_.size(a);
-    rank /= shape_.size(a);
+  for (size_t i = 0; i < kAxes.size(); ++i) {
+    c[i] = rank % shape_.size(kAxes[i]);
+    rank /= shape_.size(kAxes[i]);
   }
   return c;
 }

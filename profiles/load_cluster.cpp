@@ -101,13 +101,15 @@ Cluster loadCluster(const std::string& text, const std::string& device) {
 
 std::vector<std::string> catalogNodeNames() {
   std::vector<std::string> names;
-  for (const auto& [name, unused] : Catalog::builtIn().nodes()) names.push_back(name);
+  const Catalog catalog = Catalog::builtIn();
+  for (const auto& [name, unused] : catalog.nodes()) names.push_back(name);
   return names;
 }
 
 std::vector<std::string> catalogDeviceNames() {
   std::vector<std::string> names;
-  for (const auto& [name, unused] : Catalog::builtIn().hardware().devices) names.push_back(name);
+  const Catalog catalog = Catalog::builtIn();
+  for (const auto& [name, unused] : catalog.hardware().devices) names.push_back(name);
   return names;
 }
 
