@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "planner/collective_cost.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "planner/link_parameters.h"
+
+namespace meshplan {
+namespace {
+
+double smooth(double bytes, double half) {
+  return bytes / (bytes + half);
+}
+
+class Collective {
+ public:
+  Collective(const GroupTopology& g, double bytes)
+      : g_(g),
+        bytes_(bytes),
+        n_(static_cast<double>(g.ranks)),
+        nodes_(static_cast<double>(g.nodes)),
+        local_(static_cast<double>(g.ranksPerNode)),
+        intra_(g.intraLink ? resolveLinkParameters(*g.intraLink)
+                           : defaultLinkParameters(g.intraKind)),
+        inter_(g.interLink ? resolveLinkParameters(*g.interLink)
+                           : defaultLinkParameters(g.interKind)) {}
+
+  double allReduce() const {
+    double best = std::min(ring(2, 2), 2 * ring(1, 1));
+    if (nodes_ > 1) best = std::min(best, tree());
+    if (multicast()) best = std::min(best, inNetwork());
+    return best;
+  }
+
+  // `passes` of n-1 steps each.
+  double ring(double passes, double wirePasses) const {
+    const double wire = wirePasses * (n_ - 1) / n_ * bytes_;
+    return ringLatency(passes) + wire / ringBandwidth() +
+           passes / 2 * bytes_ / intra_.passBandwidth;
+  }
+
+  double broadcast() const { return ringLatency(1) + bytes_ / ringBandwidth(); }
+
+  double allToAll() const {
+    const double part = bytes_ / n_ / n_;  // what one rank has for another
+    const double inside = part * (local_ - 1) / transferBandwidth(false);
+    const double across = nodes_ > 1 ? part * (n_ - local_) / transferBandwidth(true) : 0;
+    const double latency = intra_.transferLatency + 2 * std::log2(nodes_) * netHop();
+    return latency + std::max(inside, across) + part / intra_.passBandwidth;
+  }
+
+  double send() const {
+    const bool across = nodes_ > 1;
+    const LinkParameters& p = across ? inter_ : intra_;
+    const double hop = across ? netHop() : intraHop();
+    return p.baseLatency + hop + p.protocolLatency * smooth(bytes_, p.protocolBytes) +
+           bytes_ / transferBandwidth(across);
+  }
+
+  double uncertainty() const {
+    return std::max(nodes_ > 1 ? inter_.uncertainty : 0, local_ > 1 ? intra_.uncertainty : 0);
+  }
+
+ private:
+  bool multicast() const {
+    return g_.multicast && intra_.multicastEfficiency > 0 && local_ >= intra_.multicastRanks;
+  }
+
+  double intraHop() const { return intra_.hopLatency + g_.intraLatency.value; }
+  double netHop() const { return inter_.treeHopLatency + g_.interLatency.value; }
+  double intraBandwidth() const { return g_.intraBandwidth.value * intra_.efficiency; }
+  double nodeBandwidth() const { return local_ * g_.interBandwidth.value * inter_.efficiency; }
+
+  double transferBandwidth(bool across) const {
+    return across ? g_.interBandwidth.value * std::min(inter_.efficiency, inter_.transferEfficiency)
+                  : g_.intraBandwidth.value * intra_.transferEfficiency;
+  }
+
+  double ringBandwidth() const {
+    double b = 1e30;
+    if (local_ > 1) b = std::min(b, intraBandwidth());
+    if (nodes_ > 1) b = std::min(b, nodeBandwidth());
+    return b;
+  }
+
+  double protocol(double perRank) const {
+    if (nodes_ > 1) return inter_.protocolLatency * smooth(perRank, inter_.protocolBytes);
+    return intra_.protocolLatency * smooth(perRank, intra_.protocolBytes);
+  }
+
+  double ringLatency(double passes) const {
+    const double crossings = nodes_ > 1 ? nodes_ : 0;
+    const double inside = passes * (n_ - 1 - std::max(0.0, nodes_ - 1)) * intraHop();
+    if (nodes_ == 1) return intra_.baseLatency + inside + protocol(bytes_ / n_);
+    const double across = passes * crossings *
+                          (inter_.hopLatency + g_.interLatency.value +
+                           inter_.ringHopLatency * smooth(bytes_ / n_, inter_.protocolBytes));
+    return inter_.baseLatency + inside + across + protocol(bytes_ / n_);
+  }
+
+  double tree() const {
+    const double latency = inter_.baseLatency +
+                           2 * (local_ - 1) * (intra_.treeHopLatency + g_.intraLatency.value) +
+                           2 * std::log2(nodes_) * netHop();
+    const double wire = 2 * (n_ - 1) / n_ * bytes_;
+    return latency + protocol(bytes_ / n_) + wire / (ringBandwidth() * inter_.treeEfficiency) +
+           bytes_ / intra_.passBandwidth;
+  }
+
+  double inNetwork() const {
+    const double inside = bytes_ / (g_.intraBandwidth.value * intra_.multicastEfficiency);
+    const double latency = intra_.baseLatency + 2 * (local_ - 1) * intraHop();
+    if (nodes_ == 1)
+      return latency + intra_.protocolLatency * smooth(bytes_ / n_, intra_.protocolBytes) + inside;
+    const double wire = 2 * (n_ - 1) / n_ * bytes_;
+    return latency + 2 * std::log2(nodes_) * netHop() + protocol(bytes_ / n_) +
+           std::max(inside, wire / nodeBandwidth());
+  }
+
+  const GroupTopology& g_;
+  double bytes_, n_, nodes_, local_;
+  LinkParameters intra_, inter_;
+};
+
+double seconds(CollectiveKind kind, const Collective& c) {
+  switch (kind) {
+    case CollectiveKind::allReduce:
+      return c.allReduce();
+    case CollectiveKind::reduceScatter:
+    case CollectiveKind::allGather:
+      return c.ring(1, 1);
+    case CollectiveKind::allToAll:
+      return c.allToAll();
+    case CollectiveKind::broadcast:
+      return c.broadcast();
+    case CollectiveKind::sendReceive:
+      return c.send();
+    case CollectiveKind::none:
+    case CollectiveKind::slice:
+      break;
+  }
+  return 0;
+}
+
+}  // namespace
+
+Estimate collectiveCost(CollectiveKind kind, Bytes bytes, const GroupTopology& group) {
+  if (wireBytes(kind, static_cast<double>(bytes.value), group.ranks) <= 0) return {};
+  const Collective c(group, static_cast<double>(bytes.value));
+  return {Seconds(seconds(kind, c)), c.uncertainty(), Provenance::analytic};
+}
+
+}  // namespace meshplan
