@@ -365,13 +365,13 @@ bool Candidates::complete(Candidate& c) const {
   std::vector<Stage> stages = stagesOf(c, starts);
   c.memory = worstMemory(stages);
   c.fits = c.memory <= limit;
-  if (!c.fits && c.mesh.pipeline > 1) {
-    if (starts = cut(c, true); !starts.empty()) {
+  if (!c.fits && c.mesh.pipeline > 1)
+    if (std::vector<int64_t> limited = cut(c, true); !limited.empty()) {
+      starts = std::move(limited);
       stages = stagesOf(c, starts);
       c.memory = worstMemory(stages);
       c.fits = c.memory <= limit;
     }
-  }
 
   const Groups& g = groups(c.mesh);
   const auto m = static_cast<double>(space_.globalBatch / c.mesh.replicas() / c.microBatch);
