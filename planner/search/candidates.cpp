@@ -44,6 +44,12 @@ int64_t expertCount(const TrainingModel& model) {
   return experts;
 }
 
+/// Whether selective recomputation finds anything to drop.
+bool hasSelective(const ShardingPoint& point) {
+  return std::any_of(point.blocks.begin(), point.blocks.end(),
+                     [](const BlockCost& b) { return b.savedSelective < b.saved; });
+}
+
 double reserveBytes(const PlanContext& context, const MeshShape& mesh) {
   const MemoryReserve r = reserveOf(context.cluster.specs().front(), mesh);
   return static_cast<double>((r.framework + r.communication + r.workspace).value);
@@ -223,6 +229,8 @@ void Candidates::enumerateSchedules(Candidate base, std::vector<Candidate>& out)
   for (auto [schedule, v] : schedules(base.mesh.pipeline, m))
     for (Recompute r : {Recompute::none, Recompute::selective, Recompute::full}) {
       if (space_.filter.recompute && *space_.filter.recompute != r) continue;
+      if (r == Recompute::selective && !space_.filter.recompute && !hasSelective(pointOf(base)))
+        continue;
       for (int zero = 0; zero <= 3; ++zero) {
         const bool pointless = zero > 0 && base.mesh.replicas() == 1;
         if (!space_.filter.zeroStage.allows(zero)) continue;
@@ -285,6 +293,14 @@ const Candidates::Groups& Candidates::groups(const MeshShape& mesh) const {
   return *g;
 }
 
+const std::vector<int64_t>& Candidates::held(const Candidate& c, int64_t stage) const {
+  const int64_t m = space_.globalBatch / c.mesh.replicas() / c.microBatch;
+  auto& stages = inFlight_[{static_cast<int>(c.schedule), c.mesh.pipeline, m, c.virtualStages}];
+  for (int64_t s = static_cast<int64_t>(stages.size()); s <= stage; ++s)
+    stages.push_back(inFlight(c.schedule, s, c.mesh.pipeline, m, c.virtualStages));
+  return stages[static_cast<size_t>(stage)];
+}
+
 std::vector<int64_t> Candidates::cut(const Candidate& c, bool limited) const {
   const int64_t chunks = c.mesh.pipeline * c.virtualStages;
   const auto cached =
@@ -305,13 +321,12 @@ std::vector<int64_t> Candidates::cut(const Candidate& c, bool limited) const {
   if (limited) {
     const double free =
         static_cast<double>(context_.memoryLimit.value) - reserveBytes(context_, c.mesh);
-    const int64_t m = space_.globalBatch / c.mesh.replicas() / c.microBatch;
     for (int64_t s = 0; s < c.mesh.pipeline; ++s) {
-      const auto held = inFlight(c.schedule, s, c.mesh.pipeline, m, c.virtualStages);
+      const std::vector<int64_t>& inFlight = held(c, s);
       for (int64_t v = 0; v < c.virtualStages; ++v) {
         const auto chunk = static_cast<size_t>(v * c.mesh.pipeline + s);
         problem.capacity[chunk] = free / static_cast<double>(c.virtualStages);
-        problem.inFlight[chunk] = static_cast<double>(held[static_cast<size_t>(v)]);
+        problem.inFlight[chunk] = static_cast<double>(inFlight[static_cast<size_t>(v)]);
       }
     }
   }
@@ -323,11 +338,11 @@ std::vector<int64_t> Candidates::cut(const Candidate& c, bool limited) const {
 std::vector<Candidates::Stage> Candidates::stagesOf(const Candidate& c,
                                                     const std::vector<int64_t>& starts) const {
   const ShardingPoint& point = pointOf(c);
-  const int64_t p = c.mesh.pipeline, m = space_.globalBatch / c.mesh.replicas() / c.microBatch;
+  const int64_t p = c.mesh.pipeline;
   std::vector<Stage> stages(static_cast<size_t>(p));
   for (int64_t s = 0; s < p; ++s) {
     Stage& stage = stages[static_cast<size_t>(s)];
-    const auto held = inFlight(c.schedule, s, p, m, c.virtualStages);
+    const std::vector<int64_t>& inFlight = held(c, s);
     for (int64_t v = 0; v < c.virtualStages; ++v) {
       const auto chunk = static_cast<size_t>(v * p + s);
       for (int64_t i = starts[chunk]; i < starts[chunk + 1]; ++i) {
@@ -346,7 +361,7 @@ std::vector<Candidates::Stage> Candidates::stagesOf(const Candidate& c,
         stage.dense += b.parameters;
         stage.expert += b.expertParameters;
         stage.resident += residentBytes(c, b);
-        stage.saved += static_cast<double>(held[static_cast<size_t>(v)]) * savedBytes(c, b);
+        stage.saved += static_cast<double>(inFlight[static_cast<size_t>(v)]) * savedBytes(c, b);
       }
     }
   }

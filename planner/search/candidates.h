@@ -81,6 +81,8 @@ class Candidates {
   double blockTime(const Candidate& c, const BlockCost& b) const;
   double residentBytes(const Candidate& c, const BlockCost& b) const;
   double savedBytes(const Candidate& c, const BlockCost& b) const;
+  /// Micro-batches in flight per virtual stage.
+  const std::vector<int64_t>& held(const Candidate& c, int64_t stage) const;
   const ShardingPoint& pointOf(const Candidate& c) const;
   int64_t blockCount() const;
 
@@ -90,6 +92,8 @@ class Candidates {
   std::vector<Shardings> shardings_;
   std::map<ShardingKey, uint32_t> shardingIndex_;
   mutable std::map<std::tuple<int64_t, int64_t, int64_t, int64_t>, std::unique_ptr<Groups>> groups_;
+  mutable std::map<std::tuple<int, int64_t, int64_t, int64_t>, std::vector<std::vector<int64_t>>>
+      inFlight_;
   mutable std::map<std::tuple<uint32_t, uint32_t, int, int64_t, int64_t>, std::vector<int64_t>>
       cuts_;
 };
