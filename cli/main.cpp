@@ -26,6 +26,15 @@ constexpr const char* kDescription =
     "  meshplan simulate gpt2-xl --cluster dgx-a100 --strategy dp=8,zero=1,mbs=4\n"
     "  meshplan inspect config.json\n";
 
+/// Lists subcommands by the first line of their description; the rest is their own help.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_subcommand(const CLI::App* sub) const override {
+    const std::string text = sub->get_description();
+    return fmt::format("  {:<12} {}\n", sub->get_name(), text.substr(0, text.find('\n')));
+  }
+};
+
 using Commands = std::vector<std::unique_ptr<Command>>;
 
 std::vector<std::string> optionNames(const CLI::App& app) {
@@ -86,6 +95,7 @@ int run(int argc, char** argv) {
   CLI::App app(kDescription, "meshplan");
   app.require_subcommand(1);
   app.set_version_flag("--version", "meshplan " MESHPLAN_VERSION);
+  app.formatter(std::make_shared<HelpFormatter>());
   app.get_formatter()->column_width(32);
   Commands commands;
   for (auto* make : {planCommand, simulateCommand, explainCommand, inspectCommand, modelsCommand,
