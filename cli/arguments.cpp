@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/arguments.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <map>
+#include <string_view>
+
+#include "core/error.h"
+
+namespace meshplan {
+namespace {
+
+std::pair<std::string, std::string> keyAndValue(const std::string& text, std::string_view option,
+                                                std::string_view example) {
+  const size_t at = text.find('=');
+  if (at == 0 || at == std::string::npos || at + 1 == text.size())
+    throw Error(ErrorKind::usage, fmt::format("'{}' is not name=value", text),
+                fmt::format("write for example {} {}", option, example))
+        .at(std::string(option));
+  return {text.substr(0, at), text.substr(at + 1)};
+}
+
+int64_t dimension(const std::string& text) {
+  int64_t value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (failed != std::errc() || end != text.data() + text.size() || value < 1)
+    throw Error(ErrorKind::usage, fmt::format("'{}' is no extent", text),
+                "use a whole number from 1")
+        .at("--dim");
+  return value;
+}
+
+}  // namespace
+
+void ModelArguments::addTo(CLI::App& app) {
+  app.add_option("MODEL", source,
+                 "An .onnx file, a Hugging Face config.json (or its folder), or a name of "
+                 "`meshplan models`")
+      ->required();
+  app.add_option("--seq", sequence, "Sequence length")
+      ->type_name("N")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 24));
+  app.add_option("--dim", dims, "Size of a symbolic dimension of an ONNX graph (repeatable)")
+      ->type_name("NAME=N")
+      ->allow_extra_args(false);
+  app.add_option("--set", settings, "Override a field of the model's config (repeatable)")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  app.add_option("--as", as, "Read an unknown model_type like this known one")->type_name("TYPE");
+  app.add_option("--attention", attention, "How attention is computed: flash (default) or math")
+      ->type_name("KIND")
+      ->check(CLI::IsMember({"flash", "math"}));
+  app.add_option("--trip-count", tripCount, "Trips of an ONNX Loop or Scan of unknown count")
+      ->type_name("N")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 32));
+}
+
+ModelRequest ModelArguments::request() const {
+  ModelRequest request;
+  request.source = source;
+  for (const std::string& d : dims) {
+    const auto [name, value] = keyAndValue(d, "--dim", "batch=8");
+    request.dims[name] = dimension(value);
+  }
+  for (const std::string& s : settings) {
+    const auto [name, value] = keyAndValue(s, "--set", "num_hidden_layers=24");
+    request.settings[name] = value;
+  }
+  if (sequence > 0) request.sequence = sequence;
+  if (tripCount > 0) request.tripCount = tripCount;
+  if (!as.empty()) request.as = as;
+  if (!attention.empty()) request.attention = attention;
+  return request;
+}
+
+void TrainingArguments::addTo(CLI::App& app) {
+  app.add_option("--optimizer", optimizer, "sgd, momentum, adam or adamw")
+      ->type_name("NAME")
+      ->capture_default_str();
+  app.add_option("--precision", precision, "fp32, tf32, bf16 or fp16 (the latter two mixed)")
+      ->type_name("NAME")
+      ->capture_default_str();
+}
+
+TrainingOptions TrainingArguments::options() const {
+  TrainingOptions options;
+  options.optimizer = parseOptimizer(optimizer);
+  options.precision = parsePrecision(precision);
+  return options;
+}
+
+void ClusterArguments::addTo(CLI::App& app, bool required) {
+  app.add_option("-c,--cluster", cluster,
+                 "8xH100-SXM, 16x8xA100-SXM-80GB, a name of `meshplan clusters`, or a file")
+      ->type_name("CLUSTER")
+      ->required(required);
+  app.add_option("--device", device, "The devices of a cluster file that does not name them")
+      ->type_name("NAME");
+  app.add_option("--memory-limit", memoryLimit, "Memory per device that a plan may use")
+      ->type_name("70GiB");
+}
+
+void FormatArgument::addTo(CLI::App& app, std::vector<std::string> choices) {
+  app.add_option("--format", name, fmt::format("Output: {}", fmt::join(choices, ", ")))
+      ->type_name("NAME")
+      ->check(CLI::IsMember(choices))
+      ->capture_default_str();
+}
+
+Format FormatArgument::format() const {
+  static const std::map<std::string, Format> kFormats = {{"table", Format::table},
+                                                         {"json", Format::json},
+                                                         {"csv", Format::csv},
+                                                         {"md", Format::markdown}};
+  return kFormats.at(name);
+}
+
+}  // namespace meshplan

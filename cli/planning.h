@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cli/arguments.h"
+#include "core/plan_json.h"
+#include "planner/search/evaluate.h"
+
+namespace meshplan {
+
+/// Everything that planning needs, loaded: model, training graph, cluster, costs. Warnings of the
+/// readers go to stderr. Fixed in memory, because the context refers to the rest.
+class Planning {
+ public:
+  Planning(const ModelRequest& request, const TrainingOptions& options, Cluster cluster,
+           std::optional<Bytes> memoryLimit);
+  Planning(const Planning&) = delete;
+  Planning& operator=(const Planning&) = delete;
+
+  const PlanContext& context() const { return *context_; }
+  const TrainingModel& training() const { return training_; }
+  const Cluster& cluster() const { return cluster_; }
+  const ModelRequest& request() const { return request_; }
+  const std::string& modelName() const { return name_; }
+  const std::string& modelFamily() const { return family_; }
+  bool userSetLimit() const { return userSetLimit_; }
+
+ private:
+  Planning(Model model, const ModelRequest& request, const TrainingOptions& options,
+           Cluster cluster, std::optional<Bytes> memoryLimit);
+
+  ModelRequest request_;
+  std::string name_, family_;
+  TrainingModel training_;
+  Cluster cluster_;
+  std::unique_ptr<CostModel> cost_;
+  bool userSetLimit_ = false;
+  std::unique_ptr<PlanContext> context_;
+};
+
+/// The same from the options of a subcommand.
+std::unique_ptr<Planning> loadPlanning(const ModelArguments& model,
+                                       const TrainingArguments& training,
+                                       const ClusterArguments& cluster);
+
+/// What --global-batch is when it is not given: 8 sequences or 32 other samples per device.
+int64_t defaultGlobalBatch(const Planning& planning);
+
+/// A plan file of this report, and a plan of such a file, checked against the loaded model. Throws
+/// Error(input) when the model is not the one that was planned.
+PlanFile planFileOf(const Planning& planning, const PlanReport& report);
+Plan planOf(const PlanFile& file, const Planning& planning);
+
+/// Reads and writes whole files; Error(input) or Error(runtime) naming the file.
+PlanFile readPlanFile(const std::string& path);
+void writeFile(const std::string& path, const std::string& text);
+
+/// Simulates the plan once more and writes the trace: Chrome JSON for *.json, Perfetto protobuf for
+/// *.pftrace and *.perfetto-trace; says on stderr how to open it.
+void writeTrace(const std::string& path, const Planning& planning, const Plan& plan);
+/// Throws Error(usage) for a name that is none of these.
+void checkTraceName(const std::string& path);
+
+}  // namespace meshplan

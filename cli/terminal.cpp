@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/terminal.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+
+#include "cli/table.h"
+
+namespace meshplan {
+namespace {
+
+std::atomic<bool> stopRequested{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+void message(std::string_view kind, std::string_view text) {
+  clearProgress();
+  fmt::print(stderr, "{}\n", wrap(fmt::format("{}: {}", kind, text), 100, "  "));
+}
+
+}  // namespace
+
+bool outputIsTerminal() {
+  return isatty(STDOUT_FILENO) != 0;
+}
+
+bool messagesAreTerminal() {
+  return isatty(STDERR_FILENO) != 0;
+}
+
+std::string bold(std::string_view text) {
+  const char* off = std::getenv("NO_COLOR");
+  if (!outputIsTerminal() || (off && *off)) return std::string(text);
+  return fmt::format("\x1b[1m{}\x1b[0m", text);
+}
+
+void warn(std::string_view text) {
+  message("warning", text);
+}
+
+void note(std::string_view text) {
+  message("note", text);
+}
+
+void showProgress(const std::string& line) {
+  if (messagesAreTerminal()) fmt::print(stderr, "\r\x1b[K{}", line);
+}
+
+void clearProgress() {
+  if (messagesAreTerminal()) fmt::print(stderr, "\r\x1b[K");
+}
+
+void catchInterrupts() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { stopRequested = true; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+}
+
+bool interrupted() {
+  return stopRequested;
+}
+
+}  // namespace meshplan

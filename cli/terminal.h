@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace meshplan {
+
+/// Whether stdout (stderr) is a terminal. Colours only there, and not with NO_COLOR set.
+bool outputIsTerminal();
+bool messagesAreTerminal();
+std::string bold(std::string_view text);
+
+/// Messages for stderr: "warning: ..." and "note: ..." wrapped to the line.
+void warn(std::string_view text);
+void note(std::string_view text);
+
+/// One line on stderr that is written over, on a terminal only; `clearProgress` removes it.
+void showProgress(const std::string& line);
+void clearProgress();
+
+/// From now on the first Ctrl-C only asks to stop; a second one ends the program.
+void catchInterrupts();
+bool interrupted();
+
+}  // namespace meshplan
