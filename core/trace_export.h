@@ -18,8 +18,7 @@ namespace meshplan {
 void writeChromeTrace(std::ostream& out, const Program& program, const Timeline& timeline,
                       const Graph& graph);
 
-/// Perfetto's protobuf (core/perfetto_trace.proto): about a quarter of the size and without the
-/// limits of JSON viewers.
+/// Perfetto's protobuf (core/perfetto_trace.proto): smaller, without the limits of JSON viewers.
 void writePerfettoTrace(std::ostream& out, const Program& program, const Timeline& timeline,
                         const Graph& graph);
 
