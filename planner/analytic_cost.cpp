@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "planner/collective_cost.h"
 
 namespace meshplan {
 namespace {
@@ -53,15 +54,7 @@ Estimate AnalyticCost::operatorTime(const OperatorWork& work) const {
 
 Estimate AnalyticCost::collectiveTime(CollectiveKind kind, Bytes bytes,
                                       const GroupTopology& group) const {
-  double full = static_cast<double>(bytes.value);
-  double wire = wireBytes(kind, full, group.ranks);
-  if (wire <= 0) return {};
-  bool crosses = group.nodes > 1;
-  double bandwidth = crosses ? std::min(group.intraBandwidth, group.interBandwidth).value
-                             : group.intraBandwidth.value;
-  double latency = (crosses ? group.interLatency : group.intraLatency).value;
-  double steps = static_cast<double>(group.ranks - 1);
-  return {Seconds(wire / bandwidth + steps * latency), 0.5, Provenance::analytic};
+  return collectiveCost(kind, bytes, group);
 }
 
 Seconds AnalyticCost::hostOverhead(const OperatorWork& work) const {

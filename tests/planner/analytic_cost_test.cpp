@@ -9,6 +9,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "planner/collective_cost.h"
 #include "profiles/catalog.h"
 
 namespace meshplan {
@@ -260,6 +261,18 @@ TEST(AnalyticCost, SplittingALongReductionUsesMoreOfTheDevice) {
   OperatorWork w = gemm(1, 128, 128, 1 << 20);
   MatrixCost matrix(hopper(), cost.parameters(), DType::bf16);
   EXPECT_GT(w.flops / matrix.seconds(w.contraction), 8 * matrix.peak() / matrix.multiprocessors());
+}
+
+TEST(AnalyticCost, CollectiveTimesAreThoseOfTheLinks) {
+  AnalyticCost cost(ampere());
+  GroupTopology group;
+  group.ranks = group.ranksPerNode = 8;
+  group.intraBandwidth = BytesPerSecond(300e9);
+  group.intraLatency = Seconds(2e-6);
+  Bytes bytes(kMiB);
+  Seconds time = cost.collectiveTime(CollectiveKind::allReduce, bytes, group).time;
+  EXPECT_GT(time.value, 0);
+  EXPECT_EQ(time, collectiveCost(CollectiveKind::allReduce, bytes, group).time);
 }
 
 TEST(AnalyticCost, ViewsAreFree) {
