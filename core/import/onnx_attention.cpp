@@ -68,21 +68,17 @@ TensorId unscaled(const Matcher& m, TensorId t) {
   return m.strip(t);
 }
 
-/// Keys or values before each head was repeated for its group of query heads:
-/// Reshape(Expand(Unsqueeze(x[b,g,t,d]))).
-TensorId unrepeated(const Matcher& m, TensorId t) {
-  const Operator* reshape = m.made(t, "Reshape");
-  const Operator* expand = reshape ? m.made(reshape->inputs[0], "Expand") : nullptr;
-  if (!expand || m.shape(t).size() != 4) return t;
-  const Operator* unsqueeze = m.made(expand->inputs[0], "Unsqueeze");
-  const Operator* view = unsqueeze ? unsqueeze : m.made(expand->inputs[0], "Reshape");
-  if (!view) return t;
-  const Shape &x = m.shape(view->inputs[0]), &wide = m.shape(expand->outputs[0]);
-  const Shape& narrow = m.shape(expand->inputs[0]);
-  const bool fits = x.size() == 4 && wide.size() == 5 &&
-                    narrow == Shape{x[0], x[1], 1, x[2], x[3]} &&
-                    m.shape(t) == Shape{x[0], x[1] * wide[2], x[2], x[3]};
-  return fits ? view->inputs[0] : t;
+/// Keys or values x[b,g,t,d] before each head was repeated for its group of query heads by
+/// Expand(Unsqueeze(x)); an invalid id when `wide` is no such repetition to `heads` heads.
+TensorId unrepeated(const Matcher& m, TensorId wide, int64_t heads) {
+  const Operator* expand = m.made(wide, "Expand");
+  const Operator* unsqueeze = expand ? m.producer(expand->inputs[0]) : nullptr;
+  if (!unsqueeze || unsqueeze->def->opClass != OpClass::view) return {};
+  const Shape &x = m.shape(unsqueeze->inputs[0]), &to = m.shape(expand->outputs[0]);
+  const bool fits = x.size() == 4 && to.size() == 5 && to[0] == x[0] && to[1] == x[1] &&
+                    m.shape(expand->inputs[0]) == Shape{x[0], x[1], 1, x[2], x[3]} &&
+                    x[1] * to[2] == heads;
+  return fits ? unsqueeze->inputs[0] : TensorId();
 }
 
 std::vector<int64_t> swappedLast(std::vector<int64_t> perm) {
@@ -109,13 +105,13 @@ class AttentionMatch {
     const Operator* scores = BackWalk(m_, "MatMul").find(softmax->inputs[0], passed);
     if (!scores) return std::nullopt;
     const TensorId q = unscaled(m_, scores->inputs[0]);
-    StepInput k = keys(unscaled(m_, scores->inputs[1]));
     const TensorId v = m_.strip(product.inputs[1]);
     if (!fits(q, scores->inputs[1], v)) return std::nullopt;
     Attributes attributes{{"implementation", implementation}};
     if (passed.dropout > 0) attributes.set("dropout", passed.dropout);
-    std::vector<StepInput> inputs{heads(q), heads(k), heads(v)};
-    ungroup(inputs, k, v);
+    std::vector<StepInput> inputs{heads(q), q, heads(v)};
+    ungroup(inputs, scores->inputs[1], v);
+    if (inputs[1].tensor == q) inputs[1] = heads(keys(unscaled(m_, scores->inputs[1])));
     bool isCausal = false;
     addMask(passed.masks, causal, inputs, isCausal);
     if (isCausal) attributes.set("causal", int64_t{1});
@@ -146,28 +142,33 @@ class AttentionMatch {
   }
 
   /// k[…,t,d] behind its transposed form; a transposition is added where none can be undone.
+  /// Exporters may transpose with batch and heads merged: Reshape(Transpose(k[b·h,t,d])).
   StepInput keys(TensorId transposed) {
-    const Operator* transpose = m_.made(transposed, "Transpose");
-    if (!transpose) return throughBatches(transposed);
+    const Shape want = swappedLast(m_.shape(transposed));
+    const Operator* outer = m_.made(transposed, "Reshape");
+    const Operator* transpose = m_.made(outer ? outer->inputs[0] : transposed, "Transpose");
+    if (!transpose) return swapped(transposed);
     const std::vector<int64_t> perm = swappedLast(transpose->attributes.getInts("perm"));
     const TensorId source = unscaled(m_, transpose->inputs[0]);
-    if (isSorted(perm)) return source;
-    return StepInput::ofStep(add({"Transpose", {source}, {{"perm", perm}}}));
+    if (!outer && isSorted(perm)) return source;
+    if (!outer) return StepInput::ofStep(add({"Transpose", {source}, {{"perm", perm}}}));
+    const Shape& merged = m_.shape(source);
+    const bool batches = isSorted(perm) && want.size() == 4 && merged.size() == 3 &&
+                         merged[1] == want[2] && merged[2] == want[3];
+    return batches ? reshaped(source, want) : swapped(transposed);
   }
 
-  /// Exporters transpose with batch and heads merged: Reshape(Transpose(Reshape(k))).
-  StepInput throughBatches(TensorId transposed) {
-    const Operator* outer = m_.made(transposed, "Reshape");
-    const Operator* transpose = outer ? m_.made(outer->inputs[0], "Transpose") : nullptr;
-    const Operator* inner = transpose ? m_.made(transpose->inputs[0], "Reshape") : nullptr;
-    const Shape& want = m_.shape(transposed);
-    if (inner && want.size() == 4 &&
-        transpose->attributes.getInts("perm") == std::vector<int64_t>{0, 2, 1} &&
-        m_.shape(inner->inputs[0]) == Shape{want[0], want[1], want[3], want[2]})
-      return inner->inputs[0];
-    std::vector<int64_t> perm(want.size());
+  StepInput swapped(TensorId t) {
+    std::vector<int64_t> perm(rank_);
     std::iota(perm.begin(), perm.end(), 0);
-    return StepInput::ofStep(add({"Transpose", {transposed}, {{"perm", swappedLast(perm)}}}));
+    return StepInput::ofStep(add({"Transpose", {t}, {{"perm", swappedLast(perm)}}}));
+  }
+
+  /// The same elements in another shape, from before earlier reshapes.
+  StepInput reshaped(TensorId t, const Shape& shape) {
+    while (const Operator* before = m_.made(t, "Reshape")) t = before->inputs[0];
+    if (m_.shape(t) == shape) return t;
+    return StepInput::ofStep(add({"Reshape", {t}, {{"shape", shape}}}));
   }
 
   /// A head of its own for tensors that come without one.
@@ -176,12 +177,24 @@ class AttentionMatch {
     return StepInput::ofStep(add({"Unsqueeze", {x}, {{"axes", Shape{1}}}}));
   }
 
-  void ungroup(std::vector<StepInput>& inputs, StepInput k, TensorId v) const {
-    if (rank_ != 4 || !k.tensor.valid()) return;
-    const TensorId narrowK = unrepeated(m_, k.tensor), narrowV = unrepeated(m_, v);
-    if (narrowK == k.tensor || narrowV == v || m_.shape(narrowK)[1] != m_.shape(narrowV)[1]) return;
-    inputs[1] = narrowK;
+  /// Keys and values with one head per group, where both were repeated alike.
+  void ungroup(std::vector<StepInput>& inputs, TensorId keysTransposed, TensorId v) const {
+    if (rank_ != 4) return;
+    const int64_t heads = m_.shape(v)[1];
+    const TensorId k = narrow(keysTransposed, heads), narrowV = narrow(v, heads);
+    if (!k.valid() || !narrowV.valid() || m_.shape(k)[1] != m_.shape(narrowV)[1]) return;
+    inputs[1] = k;
     inputs[2] = narrowV;
+  }
+
+  TensorId narrow(TensorId t, int64_t heads) const {
+    while (const Operator* op = m_.producer(t)) {
+      const std::string_view name = op->def->name;
+      if (name != "Reshape" && name != "Scale" && name != "Transpose") break;
+      if (name == "Transpose" && !isSorted(swappedLast(op->attributes.getInts("perm")))) break;
+      t = op->inputs[0];
+    }
+    return unrepeated(m_, m_.strip(t), heads);
   }
 
   void addMask(const std::vector<TensorId>& masks, const std::function<bool(TensorId)>& causal,

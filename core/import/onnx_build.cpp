@@ -91,7 +91,7 @@ OnnxBuilder::OnnxBuilder(const ModelRequest& modelRequest, const onnx::ModelProt
 Value OnnxBuilder::constant(std::string name, TensorType type, std::optional<SmallTensor> data,
                             bool trained) {
   Value value{type, {}, static_cast<int32_t>(constants_.size())};
-  constants_.push_back({std::move(name), std::move(type), std::move(data), trained, -1, {}});
+  constants_.push_back({std::move(name), std::move(type), std::move(data), trained, -1, -1, 0, {}});
   return value;
 }
 
@@ -120,32 +120,69 @@ ConstantValue& OnnxBuilder::rootOf(const Value& value) {
 void OnnxBuilder::promote(TensorId t, const ConstantValue& c, Role role) {
   Tensor& tensor = graph.tensor(t);
   const bool trains = role == Role::weight || (role == Role::elementwise && c.trained);
-  if (trains && isFloating(tensor.type.dtype) && !causal(t)) tensor.kind = TensorKind::parameter;
+  if (tensor.kind == TensorKind::constant && trains && isFloating(tensor.type.dtype) && !causal(t))
+    tensor.kind = TensorKind::parameter;
+}
+
+void OnnxBuilder::materialise(const Value& value, int32_t root) {
+  const ConstantValue c = constants_[static_cast<size_t>(root)];
+  if (c.recipe >= 0) {
+    const Recipe recipe = recipes_[static_cast<size_t>(c.recipe)];
+    const auto made = add(recipe.def, recipe.inputs, recipe.attributes, recipe.name, recipe.module);
+    for (size_t i = 0; i < recipe.outputs.size(); ++i)
+      at(recipe.outputs[i]).tensor = made[i].tensor;
+    return;
+  }
+  if (hasNoElements(value.type.shape))
+    throw Error(ErrorKind::input,
+                "'" + c.name + "' has no elements: " + shapeText(value.type.shape),
+                "dimensions must be 1 or more");
+  checkShape(value.type.shape);
+  value.type.bytes();
+  Tensor tensor;
+  tensor.name = c.name.empty() ? "constant_" + std::to_string(value.constant) : c.name;
+  tensor.type = value.type;
+  tensor.kind = TensorKind::constant;
+  const TensorId t = graph.addTensor(std::move(tensor));
+  constants_[static_cast<size_t>(root)].tensor = t;
+  roots_[t.value] = root;
+  causal_.resize(graph.tensorCount());
+  causal_[t.index()] = value.causal;
 }
 
 std::optional<TensorId> OnnxBuilder::tensorAsIs(const Value& value, Role role) {
   if (!value.isConstant()) return value.tensor;
-  ConstantValue& root = rootOf(value);
-  const int32_t c = at(value).root >= 0 ? at(value).root : value.constant;
-  if (!root.tensor.valid()) {
-    if (hasNoElements(value.type.shape))
-      throw Error(ErrorKind::input,
-                  "'" + root.name + "' has no elements: " + shapeText(value.type.shape),
-                  "dimensions must be 1 or more");
-    checkShape(value.type.shape);
-    value.type.bytes();
-    Tensor tensor;
-    tensor.name = root.name.empty() ? "constant_" + std::to_string(value.constant) : root.name;
-    tensor.type = value.type;
-    tensor.kind = TensorKind::constant;
-    root.tensor = graph.addTensor(std::move(tensor));
-    roots_[root.tensor.value] = c;
-    causal_.resize(graph.tensorCount());
-    causal_[root.tensor.index()] = value.causal;
-  }
+  if (!rootOf(value).tensor.valid())
+    materialise(value, at(value).root >= 0 ? at(value).root : value.constant);
+  const ConstantValue& root = rootOf(value);
   if (graph.tensor(root.tensor).type != value.type) return std::nullopt;
   promote(root.tensor, root, role);
   return root.tensor;
+}
+
+std::vector<Value> OnnxBuilder::defer(Recipe recipe, const std::vector<TensorType>& types) {
+  for (size_t i = 0; i < types.size(); ++i) {
+    Value value = constant(recipe.name, types[i], std::nullopt, true);
+    at(value).recipe = static_cast<int32_t>(recipes_.size());
+    at(value).output = i;
+    recipe.outputs.push_back(value);
+  }
+  recipes_.push_back(recipe);
+  return recipe.outputs;
+}
+
+std::optional<Value> OnnxBuilder::wholeOf(const std::vector<Value>& parts) const {
+  std::optional<Value> whole;
+  int64_t elements = 0;
+  for (const Value& part : parts) {
+    if (!part.isConstant() || info(part).recipe < 0) return std::nullopt;
+    const Recipe& recipe = recipes_[static_cast<size_t>(info(part).recipe)];
+    if (recipe.def != "Slice" && recipe.def != "Split") return std::nullopt;
+    if (whole && whole->constant != recipe.inputs[0].constant) return std::nullopt;
+    whole = recipe.inputs[0];
+    elements += part.type.elements();
+  }
+  return whole && whole->type.elements() == elements ? whole : std::nullopt;
 }
 
 TensorId OnnxBuilder::tensorOf(const Value& value, Role role) {

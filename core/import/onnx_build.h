@@ -40,7 +40,18 @@ struct ConstantValue {
   std::optional<SmallTensor> data;
   bool trained = false;  // an initialiser that training changes where its use allows
   int32_t root = -1;     // the constant this is a view of
+  int32_t recipe = -1;   // how to compute it, for a part of a weight
+  size_t output = 0;     // which result of the recipe
   TensorId tensor;       // of a root, once an operator read it
+};
+
+/// An operator on constants that is added only when something reads a result.
+struct Recipe {
+  std::string_view def;
+  std::vector<Value> inputs;
+  Attributes attributes;
+  std::string name, module;
+  std::vector<Value> outputs;
 };
 
 /// What an operator does with an input: multiply or convolve with it (`weight`), add or scale
@@ -78,6 +89,10 @@ class OnnxBuilder {
   Value constant(SmallTensor data);
   /// The same elements under another type.
   Value view(const Value& source, TensorType type);
+  /// Constants that are computed in the graph once something reads them.
+  std::vector<Value> defer(Recipe recipe, const std::vector<TensorType>& types);
+  /// The weight that the constants are all parts of, together all of it; nothing otherwise.
+  std::optional<Value> wholeOf(const std::vector<Value>& parts) const;
   const ConstantValue& info(const Value& value) const {
     return constants_[static_cast<size_t>(value.constant)];
   }
@@ -112,9 +127,11 @@ class OnnxBuilder {
   ConstantValue& at(const Value& value) { return constants_[static_cast<size_t>(value.constant)]; }
   ConstantValue& rootOf(const Value& value);
   void promote(TensorId t, const ConstantValue& c, Role role);
+  void materialise(const Value& value, int32_t root);
   TensorId adapt(TensorId root, const TensorType& wanted, const std::string& name);
 
   std::vector<ConstantValue> constants_;
+  std::vector<Recipe> recipes_;
   std::vector<bool> causal_;
   std::unordered_map<uint32_t, int32_t> roots_;  // tensor to constant
   int64_t nodes_ = 0;

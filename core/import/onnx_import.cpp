@@ -166,12 +166,31 @@ void warnUnusedDims(const OnnxBuilder& builder, const std::vector<Input>& inputs
   }
 }
 
-/// Drops what leads to no output and puts recognised compositions in the place of their parts.
+/// Drops what leads to no output and puts recognised compositions in the place of their parts,
+/// until none is left (one may lie inside another).
 Graph finishGraph(const OnnxBuilder& builder, std::vector<std::string>& warnings) {
-  const auto causal = [&](TensorId t) { return builder.causal(t); };
-  const Replacements found = findPatterns(builder.graph, causal, builder.request, warnings);
-  std::vector<TensorId> map;
-  return rewrite(builder.graph, found, map);
+  constexpr int kMaxPasses = 4;
+  Graph graph = builder.graph;
+  std::vector<bool> causal(graph.tensorCount());
+  for (size_t i = 0; i < causal.size(); ++i) causal[i] = builder.causal(TensorId(i));
+  int64_t attentions = 0;
+  for (int pass = 0; pass < kMaxPasses; ++pass) {
+    const auto isCausal = [&](TensorId t) { return bool(causal[t.index()]); };
+    const Replacements found = findPatterns(graph, isCausal, builder.request, attentions);
+    if (found.empty() && pass > 0) break;
+    std::vector<TensorId> map;
+    graph = rewrite(graph, found, map);
+    std::vector<bool> mapped(graph.tensorCount());
+    for (size_t i = 0; i < map.size(); ++i)
+      if (map[i].valid() && causal[i]) mapped[map[i].index()] = true;
+    causal = std::move(mapped);
+  }
+  if (attentions > 0)
+    warnings.push_back(
+        fmt::format("recognised scaled-dot-product attention {} times; constant "
+                    "masks that are not causal are left out",
+                    attentions));
+  return graph;
 }
 
 Model build(const onnx::ModelProto& proto, const ModelRequest& request,

@@ -122,8 +122,11 @@ std::vector<Value> realise(OnnxNode& node, Canonical c) {
   if (isView(c.def) && c.inputs[0].type.elements() > 1 && node.builder.trained(c.inputs[0]))
     return {node.builder.view(c.inputs[0], types[0])};
   if (auto folded = foldKnown(node, c)) return *folded;
+  if (c.def == "Concat")
+    if (const auto whole = node.builder.wholeOf(c.inputs))
+      return {node.builder.view(*whole, types[0])};
   if (conserves(node.builder, c.inputs, types)) return asConstants(node, c, types);
-  return node.add(c.def, c.inputs, std::move(c.attributes));
+  return node.builder.defer({c.def, c.inputs, c.attributes, node.name, node.module, {}}, types);
 }
 
 std::optional<std::vector<Value>> importKnownNode(OnnxNode& node) {

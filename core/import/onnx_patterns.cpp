@@ -178,13 +178,65 @@ Found matchBias(const Matcher& m, const Operator& op) {
   return std::nullopt;
 }
 
+/// x when `t` is x with the halves of its last dimension swapped and the first negated.
+TensorId turned(const Matcher& m, TensorId t) {
+  const Operator* concat = m.made(t, "Concat");
+  if (!concat || concat->inputs.size() != 2) return {};
+  const Operator* negated = m.made(concat->inputs[0], "Neg");
+  const Operator* back = negated ? m.producer(negated->inputs[0]) : nullptr;
+  const Operator* front = m.producer(concat->inputs[1]);
+  if (!back || !front) return {};
+  const auto halves = [](const Operator& op) {
+    return op.def->name == "Slice" || op.def->name == "Split";
+  };
+  const bool fits = halves(*back) && halves(*front) && m.same(back->inputs[0], front->inputs[0]);
+  return fits ? back->inputs[0] : TensorId();
+}
+
+/// Rotary position embedding: x·cos + turned(x)·sin.
+Found matchRotary(const Matcher& m, const Operator& op) {
+  if (op.def->name != "Add" || m.shape(op.outputs[0]).size() != 4) return std::nullopt;
+  const Operator *a = m.made(op.inputs[0], "Mul"), *b = m.made(op.inputs[1], "Mul");
+  if (!a || !b) return std::nullopt;
+  for (const auto& [plain, other] : {std::pair{a, b}, std::pair{b, a}})
+    for (TensorId half : other->inputs) {
+      const TensorId x = turned(m, half);
+      if (!x.valid() || m.shape(x) != m.shape(op.outputs[0])) continue;
+      if (m.same(plain->inputs[0], x) || m.same(plain->inputs[1], x)) return single("Rotary", {x});
+    }
+  return std::nullopt;
+}
+
+/// A linear layer over merged leading dimensions that are taken apart again behind it: it needs no
+/// merging.
+Found matchFlattened(const Matcher& m, const Operator& op) {
+  if (op.def->name != "Reshape") return std::nullopt;
+  const Operator* linear = m.producer(op.inputs[0]);
+  if (!linear || linear->def->name != "Linear") return std::nullopt;
+  const Operator* before = m.made(linear->inputs[0], "Reshape");
+  Shape shape = m.shape(op.outputs[0]);
+  const bool fits = before && m.readers(op.inputs[0]).size() == 1 && shape.size() > 2 &&
+                    m.shape(op.inputs[0]).size() == 2 &&
+                    shape.back() == m.shape(op.inputs[0]).back();
+  if (!fits) return std::nullopt;
+  shape.back() = m.shape(linear->inputs[0]).back();
+  std::vector<StepInput> inputs(linear->inputs.begin(), linear->inputs.end());
+  Replacement result;
+  inputs[0] = before->inputs[0];
+  if (m.shape(before->inputs[0]) != shape) {
+    result.steps.push_back({"Reshape", {before->inputs[0]}, {{"shape", shape}}});
+    inputs[0] = StepInput::ofStep(0);
+  }
+  result.steps.push_back({"Linear", inputs, linear->attributes});
+  return result;
+}
+
 }  // namespace
 
 Replacements findPatterns(const Graph& graph, const std::function<bool(TensorId)>& causal,
-                          const ModelRequest& request, std::vector<std::string>& warnings) {
+                          const ModelRequest& request, int64_t& attentions) {
   const Matcher m(graph);
   Replacements found;
-  int64_t attentions = 0;
   for (size_t i = 0; i < graph.operatorCount(); ++i) {
     const OpId id(i);
     if (!m.live(id)) continue;
@@ -196,12 +248,11 @@ Replacements findPatterns(const Graph& graph, const std::function<bool(TensorId)
     if (!match) match = matchNorm(m, op);
     if (!match) match = matchGate(m, op);
     if (!match) match = matchBias(m, op);
+    if (!match) match = matchRotary(m, op);
+    if (!match) match = matchFlattened(m, op);
     if (!match) match = matchGelu(m, op, end);
     if (match) found.insert_or_assign(end, std::move(*match));
   }
-  if (attentions > 0)
-    warnings.push_back("recognised scaled-dot-product attention " + std::to_string(attentions) +
-                       " times; constant masks that are not causal are left out");
   return found;
 }
 

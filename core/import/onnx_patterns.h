@@ -12,6 +12,6 @@ namespace meshplan {
 /// layer and RMS normalisation, Gelu, Silu, and a bias added to a linear layer. `causal` tells
 /// which tensors are lower-triangular masks.
 Replacements findPatterns(const Graph& graph, const std::function<bool(TensorId)>& causal,
-                          const ModelRequest& request, std::vector<std::string>& warnings);
+                          const ModelRequest& request, int64_t& attentions);
 
 }  // namespace meshplan

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -129,6 +130,43 @@ std::unique_ptr<onnx::ModelProto> parseOnnx(std::string_view bytes) {
   return model;
 }
 
+namespace {
+
+constexpr int64_t kProbeBytes = 4096;
+
+int64_t externalOffset(const onnx::TensorProto& tensor) {
+  for (const auto& entry : tensor.external_data())
+    if (entry.key() == "offset" && entry.value().size() < 19 &&
+        entry.value().find_first_not_of("0123456789") == std::string::npos)
+      return std::stoll("0" + entry.value());
+  return 0;
+}
+
+/// Small tensors may be shapes and square ones masks: the first bytes of those are read from the
+/// data file, as if they stood in the model.
+void probeExternal(onnx::TensorProto& tensor, const fs::path& folder) {
+  const TensorType type = onnxType(tensor);
+  const int64_t bytes = type.bytes().value;
+  const size_t rank = type.shape.size();
+  const bool small = bytes <= static_cast<int64_t>(kSmallPayload);
+  const bool square = rank >= 2 && type.shape[rank - 1] == type.shape[rank - 2];
+  if (!small && !square) return;
+  std::string head(static_cast<size_t>(small ? bytes : std::min(bytes, kProbeBytes)), '\0');
+  const int file = ::open((folder / locationOf(tensor)).c_str(), O_RDONLY);
+  if (file < 0) return;
+  const ssize_t got = ::pread(file, head.data(), head.size(), externalOffset(tensor));
+  ::close(file);
+  if (got != static_cast<ssize_t>(head.size())) return;
+  if (small) {
+    tensor.set_raw_data(std::move(head));
+    tensor.clear_data_location();
+  } else {
+    tensor.set_raw_head(std::move(head));
+  }
+}
+
+}  // namespace
+
 std::unique_ptr<onnx::ModelProto> readOnnxFile(const std::string& path,
                                                std::vector<std::string>& warnings) {
   const MappedFile file(path);
@@ -145,6 +183,8 @@ std::unique_ptr<onnx::ModelProto> readOnnxFile(const std::string& path,
     missing = location;
     warnings.push_back("the weights file '" + location + "' is missing; planning goes on without");
   });
+  for (auto& tensor : *model->mutable_graph()->mutable_initializer())
+    if (tensor.data_location() == kExternal) probeExternal(tensor, folder);
   return model;
 }
 
