@@ -108,7 +108,8 @@ struct Cluster::Topology {
   RouteEdge edge(LinkId id) const {
     const Link& l = links[id.index()];
     const LinkSpec& s = linkSpecs[l.spec];
-    return {l.a, l.b, s.bandwidth.value * l.width, s.latency.value, id};
+    const int ends = graph[l.a].device.valid() + graph[l.b].device.valid();
+    return {l.a, l.b, s.bandwidth.value * l.width, s.latency.value, ends, id};
   }
   void append(std::vector<RouteEdge>& edges, const std::vector<LinkId>& ids) const {
     for (LinkId id : ids) edges.push_back(edge(id));

@@ -7,6 +7,7 @@
 #include <boost/property_map/function_property_map.hpp>
 #include <functional>
 #include <limits>
+#include <tuple>
 #include <utility>
 
 namespace meshplan {
@@ -14,10 +15,10 @@ namespace {
 
 using Graph =
     boost::adjacency_list<boost::vecS, boost::vecS, boost::undirectedS, boost::no_property,
-                          size_t>;        // the edge's index
-using Distance = std::pair<double, int>;  // latency, links
+                          size_t>;              // the edge's index
+using Distance = std::tuple<int, double, int>;  // ends at devices, latency, links
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr Distance kUnreached{kInfinity, std::numeric_limits<int>::max()};
+constexpr Distance kUnreached{std::numeric_limits<int>::max(), kInfinity, 0};
 
 // Only the vertices that the edges touch, numbered densely: a route sees a small part of a large
 // cluster.
@@ -67,23 +68,29 @@ double widest(const Graph& g, const std::vector<RouteEdge>& edges, size_t from, 
   return search(g, from, weight, std::greater<double>(), narrower, 0.0, kInfinity)[to];
 }
 
-Distance plus(Distance a, Distance b) {
-  return a == kUnreached ? a : Distance{a.first + b.first, a.second + b.second};
+Distance length(const RouteEdge& e) {
+  return {e.devices, e.latency, 1};
+}
+
+Distance plus(const Distance& a, const Distance& b) {
+  if (a == kUnreached) return a;
+  const auto [devices, latency, links] = a;
+  return {devices + std::get<0>(b), latency + std::get<1>(b), links + std::get<2>(b)};
 }
 
 std::vector<Distance> nearest(const Graph& g, const std::vector<RouteEdge>& edges, size_t to) {
-  const auto weight = [&](Graph::edge_descriptor e) { return Distance{edges[g[e]].latency, 1}; };
-  return search(g, to, weight, std::less<Distance>(), plus, kUnreached, Distance{0, 0});
+  const auto weight = [&](Graph::edge_descriptor e) { return length(edges[g[e]]); };
+  return search(g, to, weight, std::less<Distance>(), plus, kUnreached, Distance{0, 0, 0});
 }
 
 std::vector<LinkId> follow(const Graph& g, const std::vector<RouteEdge>& edges,
                            const std::vector<Distance>& toTarget, size_t from, size_t choice) {
   std::vector<LinkId> path;
-  for (size_t v = from; toTarget[v].second > 0;) {
+  for (size_t v = from; std::get<2>(toTarget[v]) > 0;) {
     std::vector<std::pair<size_t, size_t>> next;  // edge, vertex
     for (auto [e, end] = boost::out_edges(v, g); e != end; ++e) {
       const size_t u = boost::target(*e, g);
-      if (plus(toTarget[u], {edges[g[*e]].latency, 1}) == toTarget[v]) next.push_back({g[*e], u});
+      if (plus(toTarget[u], length(edges[g[*e]])) == toTarget[v]) next.push_back({g[*e], u});
     }
     std::sort(next.begin(), next.end());
     const auto [edge, vertex] = next[choice % next.size()];

@@ -13,6 +13,12 @@ double smooth(double bytes, double half) {
   return bytes / (bytes + half);
 }
 
+// Chunks through a pipeline, at the best chunk size.
+double stream(double bytes, double bandwidth, double latency) {
+  const double seconds = bytes / bandwidth;
+  return seconds + 2 * std::sqrt(seconds * latency);
+}
+
 class Collective {
  public:
   Collective(const GroupTopology& g, double bytes)
@@ -27,16 +33,16 @@ class Collective {
                            : defaultLinkParameters(g.interKind)) {}
 
   double allReduce() const {
-    double best = std::min(ring(2, 2), 2 * ring(1, 1));
+    double best = std::min(ring(2), 2 * ring(1));
     if (nodes_ > 1) best = std::min(best, tree());
     if (multicast()) best = std::min(best, inNetwork());
     return best;
   }
 
   // `passes` of n-1 steps each.
-  double ring(double passes, double wirePasses) const {
-    const double wire = wirePasses * (n_ - 1) / n_ * bytes_;
-    return ringLatency(passes) + wire / ringBandwidth() +
+  double ring(double passes) const {
+    const double wire = passes * (n_ - 1) / n_ * bytes_;
+    return ringLatency(passes) + stream(wire, ringBandwidth(), fill()) +
            passes / 2 * bytes_ / intra_.passBandwidth;
   }
 
@@ -84,38 +90,48 @@ class Collective {
     return b;
   }
 
-  double protocol(double perRank) const {
-    if (nodes_ > 1) return inter_.protocolLatency * smooth(perRank, inter_.protocolBytes);
-    return intra_.protocolLatency * smooth(perRank, intra_.protocolBytes);
+  double protocol() const {
+    const double inside = local_ > 1 ? intra_.protocolLatency : 0;
+    if (nodes_ == 1) return inside * smooth(bytes_ / n_, intra_.protocolBytes);
+    const double across = inter_.protocolLatency * std::log2(nodes_);
+    return (inside + across) * smooth(bytes_, inter_.protocolBytes);
+  }
+
+  double baseLatency() const {
+    return std::max(local_ > 1 ? intra_.baseLatency : 0, nodes_ > 1 ? inter_.baseLatency : 0);
   }
 
   double ringLatency(double passes) const {
-    const double crossings = nodes_ > 1 ? nodes_ : 0;
-    const double inside = passes * (n_ - 1 - std::max(0.0, nodes_ - 1)) * intraHop();
-    if (nodes_ == 1) return intra_.baseLatency + inside + protocol(bytes_ / n_);
-    const double across = passes * crossings *
-                          (inter_.hopLatency + g_.interLatency.value +
-                           inter_.ringHopLatency * smooth(bytes_ / n_, inter_.protocolBytes));
-    return inter_.baseLatency + inside + across + protocol(bytes_ / n_);
+    const double across = nodes_ > 1 ? nodes_ * (inter_.hopLatency + g_.interLatency.value) : 0;
+    const double steps = nodes_ > 1 ? n_ - nodes_ : n_ - 1;
+    return baseLatency() + passes * (steps * intraHop() + across) + protocol();
+  }
+
+  // Not below a ring inside one of the nodes: joining more nodes never saves time.
+  double treeLatency() const {
+    const double chain = intra_.treeHopLatency + g_.intraLatency.value;
+    const double inside = intra_.baseLatency + 2 * (local_ - 1) * intraHop();
+    const double across =
+        baseLatency() + 2 * (local_ - 1) * chain + 2 * std::log2(nodes_) * netHop();
+    return std::max(inside, across) + protocol();
+  }
+
+  double fill() const {
+    return (local_ > 1 ? intra_.pipelineLatency : 0) + inter_.pipelineLatency * std::log2(nodes_);
   }
 
   double tree() const {
-    const double latency = inter_.baseLatency +
-                           2 * (local_ - 1) * (intra_.treeHopLatency + g_.intraLatency.value) +
-                           2 * std::log2(nodes_) * netHop();
-    const double wire = 2 * (n_ - 1) / n_ * bytes_;
-    return latency + protocol(bytes_ / n_) + wire / (ringBandwidth() * inter_.treeEfficiency) +
+    const double wire = wireBytes(CollectiveKind::allReduce, bytes_, g_.ranks);
+    return treeLatency() + stream(wire, ringBandwidth() * inter_.treeEfficiency, fill()) +
            bytes_ / intra_.passBandwidth;
   }
 
   double inNetwork() const {
-    const double inside = bytes_ / (g_.intraBandwidth.value * intra_.multicastEfficiency);
-    const double latency = intra_.baseLatency + 2 * (local_ - 1) * intraHop();
-    if (nodes_ == 1)
-      return latency + intra_.protocolLatency * smooth(bytes_ / n_, intra_.protocolBytes) + inside;
-    const double wire = 2 * (n_ - 1) / n_ * bytes_;
-    return latency + 2 * std::log2(nodes_) * netHop() + protocol(bytes_ / n_) +
-           std::max(inside, wire / nodeBandwidth());
+    const double inside = stream(bytes_, g_.intraBandwidth.value * intra_.multicastEfficiency,
+                                 intra_.pipelineLatency);
+    if (nodes_ == 1) return ringLatency(2) + inside;
+    const double wire = wireBytes(CollectiveKind::allReduce, bytes_, g_.ranks);
+    return treeLatency() + std::max(inside, stream(wire, nodeBandwidth(), fill()));
   }
 
   const GroupTopology& g_;
@@ -129,7 +145,7 @@ double seconds(CollectiveKind kind, const Collective& c) {
       return c.allReduce();
     case CollectiveKind::reduceScatter:
     case CollectiveKind::allGather:
-      return c.ring(1, 1);
+      return c.ring(1);
     case CollectiveKind::allToAll:
       return c.allToAll();
     case CollectiveKind::broadcast:

@@ -19,7 +19,7 @@ constexpr LinkParameterDefinition kDefinitions[] = {
     {"tree_hop_latency", &P::treeHopLatency, 0, 1e-2},
     {"protocol_latency", &P::protocolLatency, 0, 1e-2},
     {"protocol_bytes", &P::protocolBytes, 1, 1e9},
-    {"ring_hop_latency", &P::ringHopLatency, 0, 1e-2},
+    {"pipeline_latency", &P::pipelineLatency, 0, 1e-2},
     {"efficiency", &P::efficiency, 0.01, 1},
     {"tree_efficiency", &P::treeEfficiency, 0.01, 1},
     {"pass_bandwidth", &P::passBandwidth, 1e6, 1e15},
@@ -30,19 +30,22 @@ constexpr LinkParameterDefinition kDefinitions[] = {
     {"collective_uncertainty", &P::uncertainty, 0, 10},
 };
 
-constexpr LinkParameters kNvlink = {.baseLatency = 5e-6,
-                                    .hopLatency = 1.6e-6,
+// NVLink and InfiniBand: rounded values of the fits to A100 and ND A100 v4, but InfiniBand's
+// efficiency, which lies between that of virtual functions and that of EFA. tree_hop_latency:
+// NCCL's tuning.cc, LL.
+constexpr LinkParameters kNvlink = {.baseLatency = 4e-6,
+                                    .hopLatency = 1.7e-6,
                                     .treeHopLatency = 0.5e-6,
-                                    .protocolLatency = 50e-6,
-                                    .protocolBytes = 85e3,
-                                    .ringHopLatency = 0,
-                                    .efficiency = 0.9,
-                                    .treeEfficiency = 0.9,
-                                    .passBandwidth = 600e9,
+                                    .protocolLatency = 33e-6,
+                                    .protocolBytes = 38e3,
+                                    .pipelineLatency = 4e-6,
+                                    .efficiency = 0.95,
+                                    .treeEfficiency = 0.8,
+                                    .passBandwidth = 840e9,
                                     .multicastEfficiency = 0,
                                     .multicastRanks = 5,
-                                    .transferEfficiency = 0.65,
-                                    .transferLatency = 80e-6,
+                                    .transferEfficiency = 0.67,
+                                    .transferLatency = 90e-6,
                                     .uncertainty = 0.2};
 
 constexpr LinkParameters kPcie = [] {
@@ -56,13 +59,13 @@ constexpr LinkParameters kPcie = [] {
 
 constexpr LinkParameters kInfiniband = [] {
   LinkParameters p = kNvlink;
-  p.hopLatency = 9e-6;
-  p.treeHopLatency = 9e-6;
-  p.protocolLatency = 60e-6;
-  p.protocolBytes = 2e3;
-  p.ringHopLatency = 14e-6;
+  p.hopLatency = 2.7e-6;
+  p.treeHopLatency = 5e-6;
+  p.protocolLatency = 20e-6;
+  p.protocolBytes = 25e3;
+  p.pipelineLatency = 0;
   p.efficiency = 0.85;
-  p.treeEfficiency = 0.75;
+  p.treeEfficiency = 0.8;
   p.uncertainty = 0.2;
   return p;
 }();
@@ -71,7 +74,6 @@ constexpr LinkParameters kInfiniband = [] {
 constexpr LinkParameters kEthernet = [] {
   LinkParameters p = kInfiniband;
   p.hopLatency = p.treeHopLatency = 20e-6;
-  p.ringHopLatency = 30e-6;
   p.efficiency = 0.75;
   p.uncertainty = 0.35;
   return p;

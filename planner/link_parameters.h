@@ -13,12 +13,14 @@ namespace meshplan {
 /// step; a large one also pays `protocol`, the price of the chunked protocol that reaches full
 /// bandwidth.
 struct LinkParameters {
-  double baseLatency;          // launch and handshake of a collective
-  double hopLatency;           // one step of a ring, small message
-  double treeHopLatency;       // one step of a tree or chain, small message
-  double protocolLatency;      // added once a rank's part of the message outgrows `protocolBytes`
-  double protocolBytes;        // [B] per rank at which half of it is paid
-  double ringHopLatency;       // network: added per crossing of a ring in the chunked protocol
+  double baseLatency;     // launch and handshake of a collective
+  double hopLatency;      // one step of a ring, small message
+  double treeHopLatency;  // one step of a tree or chain, small message
+  double
+      protocolLatency;   // added once the message outgrows `protocolBytes`; network: per tree level
+  double protocolBytes;  // [B] at which half of it is paid: per rank in a node, in all across nodes
+  double pipelineLatency;      // filling a pipeline of chunks, see `stream` of docs/cost_model.md;
+                               // network: per tree level
   double efficiency;           // share of the bandwidth that a ring reaches
   double treeEfficiency;       // bandwidth of a tree over a ring's
   double passBandwidth;        // [B/s] of the local pass over the data that a collective makes

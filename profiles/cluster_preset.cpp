@@ -70,6 +70,21 @@ std::optional<Rate> parseRate(const std::string& text) {
   return Rate{value * 1e9 / (bytes ? 1 : 8)};
 }
 
+const LinkSpec& networkLink(const Catalog& catalog, const std::string& name) {
+  constexpr std::string_view kDefaultKind = "infiniband-";
+  for (const std::string& full : {name, std::string(kDefaultKind) + name})
+    if (catalog.isLink(full) && isNetwork(catalog.link(full).kind)) return catalog.link(full);
+  std::vector<std::string_view> known;
+  for (const auto& [k, link] : catalog.hardware().links) {
+    if (!isNetwork(link.kind)) continue;
+    known.push_back(k);
+    if (k.starts_with(kDefaultKind))
+      known.push_back(std::string_view(k).substr(kDefaultKind.size()));
+  }
+  fail(fmt::format("unknown network '{}'", name.substr(0, 80)),
+       didYouMean(name, known, "give a link of the catalogue, or a bandwidth like 100GB/s"));
+}
+
 bool isKernelNetwork(const LinkSpec& link) {
   return link.kind == LinkKind::ethernet;
 }
@@ -101,8 +116,7 @@ void applyNetwork(const Catalog& catalog, NodeTemplate& node, const std::string&
   }
   std::string name = network;
   const auto count = takeCount(name);
-  const std::string infiniband = "infiniband-" + name;
-  n.link = catalog.isLink(infiniband) ? catalog.link(infiniband) : catalog.link(name);
+  n.link = networkLink(catalog, name);
   n.width = 1;
   if (count)
     n.nics = *count;
