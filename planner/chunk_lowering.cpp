@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "planner/gradient_buckets.h"
 #include "planner/routine_builder.h"
 #include "planner/update_lowering.h"
 
@@ -25,13 +26,14 @@ class ChunkLowering {
         layers_(layers),
         chunk_(chunk),
         firstBlock_(static_cast<size_t>(plan.chunkStarts[static_cast<size_t>(chunk)])),
-        endBlock_(static_cast<size_t>(plan.chunkStarts[static_cast<size_t>(chunk) + 1])) {}
+        endBlock_(static_cast<size_t>(plan.chunkStarts[static_cast<size_t>(chunk) + 1])),
+        parameters_(model, layers, model.chain.blocks[firstBlock_].begin,
+                    model.chain.blocks[endBlock_ - 1].end) {}
 
   ChunkRoutines run() {
-    collectParameters();
     ChunkRoutines result;
     result.forward = lowerForward();
-    const bool replicated = plan_.mesh.replicas() > 1 && !parameters_.empty();
+    const bool replicated = plan_.mesh.replicas() > 1 && !parameters_.all().empty();
     const bool everyTime = replicated && plan_.zeroStage >= 2;
     result.backward = lowerBackward(everyTime);
     std::vector<Routine*> backwards{&result.backward};
@@ -41,57 +43,13 @@ class ChunkLowering {
       backwards.push_back(&*result.backwardLast);
     }
     finishLifetimes(result.forward, backwards, buffers_);
-    result.update = lowerUpdate(model_, plan_, layers_, chunk_, parameters_);
-    result.parameters = std::move(parameters_);
+    result.update = lowerUpdate(model_, plan_, layers_, chunk_, parameters_.all());
+    result.parameters = parameters_.all();
     return result;
   }
 
  private:
-  // --- parameters -------------------------------------------------------------------------------
-
-  void collectParameters() {
-    parameterOf_.assign(graph_.tensorCount(), -1);
-    forEachOperator([&](OpId id) {
-      const LocalLayer& layer = layers_.layer(id);
-      const auto& inputs = graph_.op(id).inputs;
-      for (size_t i = 0; i < inputs.size(); ++i)
-        if (graph_.tensor(inputs[i]).kind == TensorKind::parameter)
-          addParameterUse(id, layer, inputs[i], i);
-    });
-  }
-
-  void addParameterUse(OpId id, const LocalLayer& layer, TensorId tensor, size_t input) {
-    int& index = parameterOf_[tensor.index()];
-    if (index < 0) {
-      index = static_cast<int>(parameters_.size());
-      LocalParameter p;
-      p.tensor = tensor;
-      p.type = layer.forward.inputs[input];
-      const bool ofExperts = layer.forward.inputWhere[input].expert.kind == Placement::shard;
-      p.replicas = ofExperts ? MeshAxes(MeshAxis::data) : MeshAxis::data | MeshAxis::expert;
-      parameters_.push_back(p);
-    }
-    LocalParameter& p = parameters_[static_cast<size_t>(index)];
-    const auto& gradients = model_.gradients[id.index()];
-    for (size_t g = 0; g < gradients.size(); ++g) {
-      const auto& slots = graph_.op(gradients[g]).outputSlots;
-      for (size_t o = 0; o < slots.size(); ++o) {
-        if (slots[o].index != input) continue;
-        ++p.contributions;
-        p.gradientType = layer.gradients[g].outputs[o].dtype;
-        p.partialOnTensor = layer.gradients[g].outputWhere[o].tensor == kPartial;
-      }
-    }
-  }
-
-  template <class F>
-  void forEachOperator(F f) const {
-    for (size_t b = firstBlock_; b < endBlock_; ++b)
-      for (uint32_t i = model_.chain.blocks[b].begin; i < model_.chain.blocks[b].end; ++i)
-        f(OpId(i));
-  }
-
-  // --- forward ----------------------------------------------------------------------------------
+  // --- forward ---
 
   Routine lowerForward() {
     RoutineBuilder b(Routine::Kind::forward, chunk_, layers_, buffers_);
@@ -156,7 +114,7 @@ class ChunkLowering {
             Instruction& instruction, std::vector<int32_t>& waits) {
     const Tensor& tensor = graph_.tensor(t);
     if (tensor.kind == TensorKind::parameter) {
-      const LocalParameter& p = parameters_[static_cast<size_t>(parameterOf_[t.index()])];
+      const LocalParameter& p = parameters_.at(t);
       for (const GatheredWeights& g : gathered_)
         if (g.replicas == p.replicas) {
           waits.push_back(g.ready);
@@ -229,7 +187,7 @@ class ChunkLowering {
     return b.add(std::move(share), {after});
   }
 
-  // --- pipeline transfers ------------------------------------------------------------------------
+  // --- pipeline transfers ---
 
   int32_t receive(RoutineBuilder& b, int64_t boundary, bool backward, size_t cut, Versions& into) {
     Instruction receive;
@@ -271,23 +229,14 @@ class ChunkLowering {
     b.add(std::move(send), waits);
   }
 
-  // --- backward ----------------------------------------------------------------------------------
-
-  struct Bucket {
-    Bytes bytes;
-    std::vector<int32_t> waits;
-    std::vector<BufferIndex> gradients;
-  };
+  // --- backward ---
 
   Routine lowerBackward(bool reduce) {
     RoutineBuilder b(Routine::Kind::backward, chunk_, layers_, buffers_);
     Versions versions = keptVersions();
     Versions gradients;
-    reduce_ = reduce;
-    buckets_.clear();
+    buckets_.emplace(plan_, parameters_, reduce);
     blockEnds_.clear();
-    contributionsLeft_.clear();
-    for (const LocalParameter& p : parameters_) contributionsLeft_.push_back(p.contributions);
     const int32_t gate =
         chunk_ + 1 < plan_.chunks() ? receive(b, chunk_, true, endBlock_ - 1, gradients) : -1;
     for (size_t block = endBlock_; block-- > firstBlock_;) {
@@ -300,7 +249,7 @@ class ChunkLowering {
       blockEnds_.push_back(b.size() - 1);
     }
     if (chunk_ > 0) sendGradients(b, gradients);
-    for (auto& [replicas, bucket] : buckets_) emitBucket(b, replicas, bucket);
+    buckets_->flush(b);
     return b.routine();
   }
 
@@ -382,19 +331,19 @@ class ChunkLowering {
       }
     }
     std::vector<std::pair<TensorId, Version>> made;
-    std::vector<std::pair<TensorId, BufferIndex>> ofParameters;
+    std::vector<std::pair<TensorId, std::vector<BufferIndex>>> ofParameters;
     for (size_t o = 0; o < op.outputSlots.size(); ++o) {
       const TensorId of = source.inputs[op.outputSlots[o].index];
       const bool ofParameter = graph_.tensor(of).kind == TensorKind::parameter;
       if (ofParameter && !shardsGradients()) {
-        ofParameters.emplace_back(of, kNoBuffer);
+        ofParameters.push_back({of, {}});
         continue;
       }
       const BufferIndex buffer = b.allocate(
           compute, graph_.tensor(op.outputs[o]).name, op.outputs[o], local.outputs[o].bytes(),
           ofParameter ? MemoryCategory::gradients : MemoryCategory::activations);
       if (ofParameter)
-        ofParameters.emplace_back(of, buffer);
+        ofParameters.push_back({of, {buffer}});
       else
         made.push_back({of, {local.outputWhere[o], buffer, 0, false}});
     }
@@ -404,7 +353,7 @@ class ChunkLowering {
       version.ready = ready;
       gradients[of].push_back(version);
     }
-    for (auto [of, buffer] : ofParameters) addParameterGradient(b, of, done, buffer);
+    for (const auto& [of, buffer] : ofParameters) buckets_->add(b, of, done, buffer);
   }
 
   /// Where the gradient of an activation is wanted by its producer's gradient operators: like the
@@ -471,41 +420,11 @@ class ChunkLowering {
     send(b, chunk_ - 1, true, tensors, versions);
   }
 
-  // --- data parallelism
-  // ---------------------------------------------------------------------------
-
-  static constexpr BufferIndex kNoBuffer = UINT32_MAX;
+  // --- data parallelism ---
 
   /// ZeRO-2 and ZeRO-3 keep only a share of each gradient: the whole one lives until its bucket is
   /// scattered.
   bool shardsGradients() const { return plan_.zeroStage >= 2 && plan_.mesh.replicas() > 1; }
-
-  void addParameterGradient(RoutineBuilder& b, TensorId t, int32_t ready, BufferIndex buffer) {
-    const auto index = static_cast<size_t>(parameterOf_[t.index()]);
-    const LocalParameter& p = parameters_[index];
-    if (!reduce_ || plan_.mesh.size(p.replicas) <= 1) return;
-    Bucket& bucket = buckets_[p.replicas];
-    bucket.waits.push_back(ready);
-    if (buffer != kNoBuffer) bucket.gradients.push_back(buffer);
-    if (--contributionsLeft_[index] > 0) return;
-    bucket.bytes += p.gradientBytes();
-    if (bucket.bytes.value < plan_.bucketBytes) return;
-    emitBucket(b, p.replicas, bucket);
-    bucket = {};
-  }
-
-  void emitBucket(RoutineBuilder& b, MeshAxes replicas, const Bucket& bucket) {
-    if (bucket.bytes.value == 0) return;
-    Instruction reduce;
-    reduce.kind = Instruction::Kind::collective;
-    reduce.stream = Stream::data;
-    reduce.collective =
-        plan_.zeroStage == 0 ? CollectiveKind::allReduce : CollectiveKind::reduceScatter;
-    reduce.axes = replicas;
-    reduce.bytes = bucket.bytes;
-    reduce.reads = bucket.gradients;
-    b.add(std::move(reduce), bucket.waits);
-  }
 
   struct GatheredWeights {
     MeshAxes replicas;
@@ -519,13 +438,13 @@ class ChunkLowering {
     if (plan_.zeroStage < 3) return;
     std::map<MeshAxes, Bytes> bytes;
     const Block& range = model_.chain.blocks[block];
-    std::vector<bool> seen(parameters_.size());
+    std::vector<bool> seen(parameters_.all().size());
     for (uint32_t i = range.begin; i < range.end; ++i)
       for (TensorId t : graph_.op(OpId(i)).inputs) {
-        const int index = parameterOf_[t.index()];
+        const int index = parameters_.indexOf(t);
         if (index < 0 || seen[static_cast<size_t>(index)]) continue;
         seen[static_cast<size_t>(index)] = true;
-        const LocalParameter& p = parameters_[static_cast<size_t>(index)];
+        const LocalParameter& p = parameters_.all()[static_cast<size_t>(index)];
         bytes[p.replicas] += p.type.bytes();
       }
     const int32_t notBefore = blockEnds_.size() < 2 ? -1 : blockEnds_[blockEnds_.size() - 2];
@@ -551,14 +470,11 @@ class ChunkLowering {
   size_t firstBlock_, endBlock_;
 
   std::vector<Buffer> buffers_;
-  std::vector<LocalParameter> parameters_;
-  std::vector<int> parameterOf_;  // per tensor, -1: not one of this chunk's
+  ChunkParameters parameters_;
   Versions forwardVersions_;
   std::vector<int32_t> blockEnds_;  // last instruction of each block lowered so far
   std::vector<GatheredWeights> gathered_;
-  bool reduce_ = false;
-  std::vector<int> contributionsLeft_;
-  std::map<MeshAxes, Bucket> buckets_;
+  std::optional<GradientBuckets> buckets_;
 };
 
 }  // namespace
@@ -566,19 +482,6 @@ class ChunkLowering {
 ChunkRoutines lowerChunk(const TrainingModel& model, const Plan& plan, LayerCache& layers,
                          int64_t chunk) {
   return ChunkLowering(model, plan, layers, chunk).run();
-}
-
-std::vector<int64_t> stagesUsing(const TrainingModel& model, const Plan& plan, TensorId parameter) {
-  std::vector<int64_t> stages;
-  for (OpId reader : model.graph.tensor(parameter).consumers) {
-    if (reader.index() >= model.forwardOps) continue;
-    const auto block = static_cast<int64_t>(model.chain.blockOf(reader));
-    const auto next = std::upper_bound(plan.chunkStarts.begin(), plan.chunkStarts.end(), block);
-    stages.push_back((next - plan.chunkStarts.begin() - 1) % plan.mesh.pipeline);
-  }
-  std::sort(stages.begin(), stages.end());
-  stages.erase(std::unique(stages.begin(), stages.end()), stages.end());
-  return stages;
 }
 
 }  // namespace meshplan

@@ -6,21 +6,9 @@
 
 #include "core/plan.h"
 #include "core/program.h"
-#include "planner/layer_cache.h"
+#include "planner/chunk_parameters.h"
 
 namespace meshplan {
-
-/// One parameter that a chunk uses, as one rank holds it.
-struct LocalParameter {
-  TensorId tensor;
-  TensorType type;  // local, before ZeRO
-  DType gradientType = DType::f32;
-  MeshAxes replicas;  // the axes over which its gradient is summed: data, and expert unless sharded
-                      // there
-  bool partialOnTensor = false;  // its gradient is also Partial over the tensor axis
-  int contributions = 0;         // gradient operators of this chunk that add to it
-  Bytes gradientBytes() const { return Bytes(type.elements() * dtypeBytes(gradientType)); }
-};
 
 /// The instruction lists of one chunk. `backwardLast` is present when the last micro-batch does
 /// more than the others (it reduces the gradients).
@@ -40,8 +28,5 @@ struct ChunkRoutines {
 /// block's weights while the block before it runs and drops them after it, as FSDP does.
 ChunkRoutines lowerChunk(const TrainingModel& model, const Plan& plan, LayerCache& layers,
                          int64_t chunk);
-
-/// The stages that use a parameter (several when it is tied).
-std::vector<int64_t> stagesUsing(const TrainingModel& model, const Plan& plan, TensorId parameter);
 
 }  // namespace meshplan

@@ -18,9 +18,10 @@ struct Estimate {
   Provenance provenance = Provenance::analytic;
 };
 
-/// How a group of ranks lies on the machine, with every sibling group of the same mesh axes communicating at once (SPMD):
-/// bandwidths are what one rank gets on the busiest link of the rings through its group. One direction, B/s. All ranks of
-/// the group in a node may leave it at once, so that the node gives the group ranksPerNode x interBandwidth.
+/// How a group of ranks lies on the machine, with every sibling group of the same mesh axes
+/// communicating at once (SPMD): bandwidths are what one rank gets on the busiest link of the rings
+/// through its group. One direction, B/s. All ranks of the group in a node may leave it at once, so
+/// that the node gives the group ranksPerNode x interBandwidth.
 struct GroupTopology {
   int64_t ranks = 1;
   int64_t nodes = 1;         // nodes that the group spans
@@ -29,23 +30,27 @@ struct GroupTopology {
   BytesPerSecond intraBandwidth{1e30}, interBandwidth{1e30};
   Seconds intraLatency, interLatency;
   bool multicast = false;  // in-network reduction is available for this group (NVLS)
-  const LinkSpec* intraLink = nullptr;  // the limiting links, for their fitted parameters; may be null in tests
+  const LinkSpec* intraLink =
+      nullptr;  // the limiting links, for their fitted parameters; may be null in tests
   const LinkSpec* interLink = nullptr;
   const DeviceSpec* device = nullptr;
 };
 
-/// The topology of the groups of `axes` (for sendReceive over the pipeline axis: of neighbouring stages).
+/// The topology of the groups of `axes` (for sendReceive over the pipeline axis: of neighbouring
+/// stages).
 GroupTopology describeGroup(const Cluster& cluster, const DeviceMesh& mesh, MeshAxes axes);
 
-/// Seconds of one operator on one device, of one collective on one group. Implementations: analytic_cost (formulas),
-/// and profiles on top of it. Thread-safe when const.
+/// Seconds of one operator on one device, of one collective on one group. Implementations:
+/// analytic_cost (formulas), and profiles on top of it. Thread-safe when const.
 class CostModel {
  public:
   virtual ~CostModel() = default;
   virtual Estimate operatorTime(const OperatorWork& work) const = 0;
   /// `bytes` is S of core/collective.h.
-  virtual Estimate collectiveTime(CollectiveKind kind, Bytes bytes, const GroupTopology& group) const = 0;
-  /// How much slower compute (first) and a collective (second) run while they overlap on a device; both >= 1.
+  virtual Estimate collectiveTime(CollectiveKind kind, Bytes bytes,
+                                  const GroupTopology& group) const = 0;
+  /// How much slower compute (first) and a collective (second) run while they overlap on a device;
+  /// both >= 1.
   virtual double computeSlowdown() const = 0;
   virtual double collectiveSlowdown() const = 0;
 };

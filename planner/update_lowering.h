@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "planner/chunk_lowering.h"
+#include "core/program.h"
+#include "planner/chunk_parameters.h"
 
 namespace meshplan {
 

@@ -10,6 +10,7 @@
 
 namespace meshplan {
 
+/// What a search makes least: the step time, the peak memory of a rank, or the price of a step.
 enum class Objective : uint8_t { time, memory, cost };
 
 struct SearchProgress {

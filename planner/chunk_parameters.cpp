@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "planner/chunk_parameters.h"
+
+#include <algorithm>
+
+namespace meshplan {
+
+ChunkParameters::ChunkParameters(const TrainingModel& model, LayerCache& layers, uint32_t begin,
+                                 uint32_t end)
+    : indexOf_(model.graph.tensorCount(), -1) {
+  for (uint32_t i = begin; i < end; ++i) {
+    const auto& inputs = model.graph.op(OpId(i)).inputs;
+    for (size_t k = 0; k < inputs.size(); ++k)
+      if (model.graph.tensor(inputs[k]).kind == TensorKind::parameter)
+        addUse(model, OpId(i), layers.layer(OpId(i)), k);
+  }
+}
+
+void ChunkParameters::addUse(const TrainingModel& model, OpId op, const LocalLayer& layer,
+                             size_t input) {
+  const TensorId tensor = model.graph.op(op).inputs[input];
+  int& index = indexOf_[tensor.index()];
+  if (index < 0) {
+    index = static_cast<int>(all_.size());
+    LocalParameter p;
+    p.tensor = tensor;
+    p.type = layer.forward.inputs[input];
+    const bool ofExperts = layer.forward.inputWhere[input].expert.kind == Placement::shard;
+    p.replicas = ofExperts ? MeshAxes(MeshAxis::data) : MeshAxis::data | MeshAxis::expert;
+    all_.push_back(p);
+  }
+  LocalParameter& p = all_[static_cast<size_t>(index)];
+  const auto& gradients = model.gradients[op.index()];
+  for (size_t g = 0; g < gradients.size(); ++g) {
+    const auto& slots = model.graph.op(gradients[g]).outputSlots;
+    for (size_t o = 0; o < slots.size(); ++o) {
+      if (slots[o].index != input) continue;
+      ++p.contributions;
+      p.gradientType = layer.gradients[g].outputs[o].dtype;
+      p.partialOnTensor = layer.gradients[g].outputWhere[o].tensor == kPartial;
+    }
+  }
+}
+
+std::vector<int64_t> stagesUsing(const TrainingModel& model, const Plan& plan, TensorId parameter) {
+  std::vector<int64_t> stages;
+  for (OpId reader : model.graph.tensor(parameter).consumers) {
+    if (reader.index() >= model.forwardOps) continue;
+    const auto block = static_cast<int64_t>(model.chain.blockOf(reader));
+    const auto next = std::upper_bound(plan.chunkStarts.begin(), plan.chunkStarts.end(), block);
+    stages.push_back((next - plan.chunkStarts.begin() - 1) % plan.mesh.pipeline);
+  }
+  std::sort(stages.begin(), stages.end());
+  stages.erase(std::unique(stages.begin(), stages.end()), stages.end());
+  return stages;
+}
+
+}  // namespace meshplan

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "core/plan.h"
+#include "planner/layer_cache.h"
+
+namespace meshplan {
+
+/// One parameter that a chunk uses, as one rank holds it.
+struct LocalParameter {
+  TensorId tensor;
+  TensorType type;  // local, before ZeRO
+  DType gradientType = DType::f32;
+  MeshAxes replicas;  // the axes over which its gradient is summed: data, and expert unless sharded
+                      // there
+  bool partialOnTensor = false;  // its gradient is also Partial over the tensor axis
+  int contributions = 0;         // gradient operators of this chunk that add to it
+  Bytes gradientBytes() const { return Bytes(type.elements() * dtypeBytes(gradientType)); }
+};
+
+/// The parameters that the forward operators [begin, end) use, in order of first use.
+class ChunkParameters {
+ public:
+  ChunkParameters(const TrainingModel& model, LayerCache& layers, uint32_t begin, uint32_t end);
+
+  const std::vector<LocalParameter>& all() const { return all_; }
+  /// Position in all(); -1 when the tensor is none of them.
+  int indexOf(TensorId t) const { return indexOf_[t.index()]; }
+  const LocalParameter& at(TensorId t) const { return all_[static_cast<size_t>(indexOf(t))]; }
+
+ private:
+  void addUse(const TrainingModel& model, OpId op, const LocalLayer& layer, size_t input);
+
+  std::vector<LocalParameter> all_;
+  std::vector<int> indexOf_;
+};
+
+/// The stages that use a parameter (several when it is tied).
+std::vector<int64_t> stagesUsing(const TrainingModel& model, const Plan& plan, TensorId parameter);
+
+}  // namespace meshplan

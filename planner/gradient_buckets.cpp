@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "planner/gradient_buckets.h"
+
+namespace meshplan {
+
+GradientBuckets::GradientBuckets(const Plan& plan, const ChunkParameters& parameters, bool active)
+    : plan_(plan), parameters_(parameters), active_(active) {
+  for (const LocalParameter& p : parameters.all()) left_.push_back(p.contributions);
+}
+
+void GradientBuckets::add(RoutineBuilder& builder, TensorId parameter, int32_t ready,
+                          const std::vector<BufferIndex>& buffer) {
+  const LocalParameter& p = parameters_.at(parameter);
+  if (!active_ || plan_.mesh.size(p.replicas) <= 1) return;
+  Bucket& bucket = buckets_[p.replicas];
+  bucket.waits.push_back(ready);
+  bucket.gradients.insert(bucket.gradients.end(), buffer.begin(), buffer.end());
+  if (--left_[static_cast<size_t>(parameters_.indexOf(parameter))] > 0) return;
+  bucket.bytes += p.gradientBytes();
+  if (bucket.bytes.value >= plan_.bucketBytes) emit(builder, p.replicas, bucket);
+}
+
+void GradientBuckets::flush(RoutineBuilder& builder) {
+  for (auto& [replicas, bucket] : buckets_) emit(builder, replicas, bucket);
+}
+
+void GradientBuckets::emit(RoutineBuilder& builder, MeshAxes replicas, Bucket& bucket) {
+  if (bucket.bytes.value == 0) return;
+  Instruction reduce;
+  reduce.kind = Instruction::Kind::collective;
+  reduce.stream = Stream::data;
+  reduce.collective =
+      plan_.zeroStage == 0 ? CollectiveKind::allReduce : CollectiveKind::reduceScatter;
+  reduce.axes = replicas;
+  reduce.bytes = bucket.bytes;
+  reduce.reads = bucket.gradients;
+  builder.add(std::move(reduce), bucket.waits);
+  bucket = {};
+}
+
+}  // namespace meshplan
