@@ -7,7 +7,7 @@
 namespace meshplan {
 namespace {
 
-constexpr int kMaxSteps = 16;  // operators between the two products
+constexpr int kMaxVisits = 64;  // operators looked at between the two products
 
 bool isOneOf(std::string_view name, std::initializer_list<std::string_view> names) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -25,19 +25,19 @@ class BackWalk {
  public:
   BackWalk(const Matcher& matcher, std::string_view wanted) : m_(matcher), wanted_(wanted) {}
 
-  const Operator* find(TensorId t, Passed& passed, int steps = 0) const {
+  const Operator* find(TensorId t, Passed& passed) {
     const Operator* op = m_.producer(t);
-    if (!op || steps > kMaxSteps) return nullptr;
+    if (!op || ++visits_ > kMaxVisits) return nullptr;
     if (op->def->name == wanted_) return op;
     if (!isOneOf(op->def->name, {"Scale", "Add", "Sub", "Mul", "Div", "Where", "Dropout", "Max",
-                                 "Min", "Clip", "Tanh", "Identity"}))
+                                 "Min", "Clip", "Tanh", "Identity", "Reshape"}))
       return nullptr;
     for (size_t i = op->def->name == "Where" ? 1 : 0; i < op->inputs.size(); ++i) {
       const TensorId next = op->inputs[i];
-      if (m_.shape(next) != m_.shape(op->outputs[0]) || m_.isConstant(next)) continue;
+      if (!continues(*op, next)) continue;
       Passed inner = passed;
       note(*op, i, inner);
-      const Operator* found = find(next, inner, steps + 1);
+      const Operator* found = find(next, inner);
       if (!found) continue;
       passed = inner;
       return found;
@@ -46,6 +46,13 @@ class BackWalk {
   }
 
  private:
+  /// Scores keep their shape, or, between windows and batches, at least their queries and keys.
+  bool continues(const Operator& op, TensorId input) const {
+    const Shape &from = m_.shape(input), &to = m_.shape(op.outputs[0]);
+    if (op.def->name != "Reshape") return from == to && !m_.isConstant(input);
+    return from.size() > 2 && to.size() > 2 && from.back() == to.back() &&
+           from[from.size() - 2] == to[to.size() - 2];
+  }
   void note(const Operator& op, size_t followed, Passed& passed) const {
     if (op.def->name == "Dropout") passed.dropout = op.attributes.getFloat("ratio", 0);
     const bool masks = op.def->name == "Add" || op.def->name == "Where" || op.def->name == "Sub";
@@ -60,6 +67,7 @@ class BackWalk {
 
   const Matcher& m_;
   std::string_view wanted_;
+  int visits_ = 0;
 };
 
 /// Before scaling.
@@ -113,7 +121,7 @@ class AttentionMatch {
     ungroup(inputs, scores->inputs[1], v);
     if (inputs[1].tensor == q) inputs[1] = heads(keys(unscaled(m_, scores->inputs[1])));
     bool isCausal = false;
-    addMask(passed.masks, causal, inputs, isCausal);
+    if (!addMask(passed.masks, causal, inputs, isCausal)) return std::nullopt;
     if (isCausal) attributes.set("causal", int64_t{1});
     const int attention = add({"Attention", inputs, attributes});
     if (rank_ == 3) add({"Squeeze", {StepInput::ofStep(attention)}, {{"axes", Shape{1}}}});
@@ -197,12 +205,14 @@ class AttentionMatch {
     return unrepeated(m_, m_.strip(t), heads);
   }
 
-  void addMask(const std::vector<TensorId>& masks, const std::function<bool(TensorId)>& causal,
+  /// False when a mask is computed for another arrangement of the scores.
+  bool addMask(const std::vector<TensorId>& masks, const std::function<bool(TensorId)>& causal,
                std::vector<StepInput>& inputs, bool& isCausal) {
     std::optional<StepInput> mask;
     for (TensorId t : masks) {
       isCausal = isCausal || causal(t) || causal(m_.strip(t));
       if (causal(t) || causal(m_.strip(t)) || (m_.isConstant(t) && !m_.isParameter(t))) continue;
+      if (m_.shape(t).size() > rank_) return false;
       StepInput next = t;
       if (rank_ == 3 && m_.shape(t).size() == 3) next = heads(t);
       if (mask && isFloating(m_.tensor(t).type.dtype))
@@ -210,6 +220,7 @@ class AttentionMatch {
       mask = next;
     }
     if (mask) inputs.push_back(*mask);
+    return true;
   }
 
   const Matcher& m_;

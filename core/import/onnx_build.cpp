@@ -15,6 +15,16 @@ int64_t longDims(const Shape& shape) {
   return std::count_if(shape.begin(), shape.end(), [](int64_t d) { return d > 1; });
 }
 
+/// Scales vary along one dimension and added weights (biases, positions) along two at most; what
+/// varies along more, or is square behind others, is a mask or a table of sines.
+bool mayTrain(std::string_view def, const Shape& shape) {
+  const size_t rank = shape.size();
+  if (def == "Mul") return longDims(shape) <= 1;
+  if (def != "Add" && def != "Sum") return true;
+  const bool square = rank >= 3 && shape[rank - 1] == shape[rank - 2] && shape[rank - 1] > 1;
+  return longDims(shape) <= 2 && !square;
+}
+
 /// Which dimension of `from` each dimension of `to` is, by extents; empty when there is no such
 /// permutation.
 std::vector<int64_t> permutationBetween(const Shape& from, const Shape& to) {
@@ -219,7 +229,7 @@ std::vector<Value> OnnxBuilder::add(std::string_view name, const std::vector<Val
   for (size_t i = 0; i < inputs.size(); ++i) {
     Role role = roleOf(def, i);
     const Shape& shape = inputs[i].type.shape;
-    if (name == "Mul" && longDims(shape) > 1) role = Role::other;
+    if (role == Role::elementwise && !mayTrain(name, shape)) role = Role::other;
     if (def.opClass == OpClass::recurrent && i >= 3 && shape.size() == 3) role = Role::other;
     tensors.push_back(tensorOf(inputs[i], role));
     fromCausal = fromCausal || causal(tensors.back());

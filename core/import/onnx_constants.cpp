@@ -306,14 +306,26 @@ std::optional<SmallTensor> foldGather(const Attributes& a, const SmallTensor& da
 std::optional<SmallTensor> foldSlice(const Attributes& a, const SmallTensor& x) {
   const std::vector<TensorType> types{x.type};
   const Shape shape = operatorDef("Slice").infer(a, types)[0].shape;
-  if (shape.size() != 1 || x.type.shape.size() != 1) return std::nullopt;
-  const int64_t extent = x.type.shape[0];
-  int64_t start = a.getInts("starts").at(0);
-  const std::vector<int64_t> steps = a.getInts("steps");
-  const int64_t step = steps.empty() ? 1 : steps[0];
-  start = start < -extent ? 0 : start < 0 ? start + extent : std::min(start, extent - (step < 0));
-  return pick(x, shape, [&](size_t i) {
-    return static_cast<size_t>(start + static_cast<int64_t>(i) * step);
+  std::vector<int64_t> begin(shape.size(), 0), step(shape.size(), 1);
+  const std::vector<int64_t> axes = a.getInts("axes"), steps = a.getInts("steps");
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const size_t dim = dimensionIndex(axes[i], shape.size());
+    const int64_t extent = x.type.shape[dim];
+    const int64_t start = a.getInts("starts").at(i);
+    if (!steps.empty()) step[dim] = steps[i];
+    begin[dim] = start < -extent ? 0
+                 : start < 0     ? start + extent
+                                 : std::min(start, extent - (step[dim] < 0));
+  }
+  const std::vector<size_t> strides = broadcastStrides(x.type.shape, x.type.shape);
+  return pick(x, shape, [&](size_t flat) {
+    size_t offset = 0;
+    for (size_t d = shape.size(); d-- > 0;) {
+      const auto at = static_cast<int64_t>(flat % static_cast<size_t>(shape[d]));
+      offset += static_cast<size_t>(begin[d] + at * step[d]) * strides[d];
+      flat /= static_cast<size_t>(shape[d]);
+    }
+    return offset;
   });
 }
 

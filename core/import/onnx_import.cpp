@@ -193,6 +193,21 @@ Graph finishGraph(const OnnxBuilder& builder, std::vector<std::string>& warnings
   return graph;
 }
 
+/// Exporters write the batch they saw into constants: expanded class tokens, position ids, states.
+void markConstantBatches(Graph& graph, int64_t batch) {
+  if (batch <= 1) return;
+  for (size_t i = 0; i < graph.tensorCount(); ++i) {
+    Tensor& t = graph.tensor(TensorId(i));
+    if (t.type.shape.size() < 2 || t.type.shape[0] != batch) continue;
+    if (t.kind == TensorKind::constant) t.batchDim = 0;
+    if (t.kind != TensorKind::activation) continue;
+    const Operator& op = graph.op(t.producer);
+    if (op.def->name != "Expand" && op.def->name != "Tile") continue;
+    const Shape& from = graph.tensor(op.inputs[0]).type.shape;
+    if (from.size() < t.type.shape.size() || from[0] == 1) t.batchDim = 0;
+  }
+}
+
 Model build(const onnx::ModelProto& proto, const ModelRequest& request,
             std::vector<std::string> warnings) {
   OnnxBuilder builder(request, proto);
@@ -208,6 +223,7 @@ Model build(const onnx::ModelProto& proto, const ModelRequest& request,
   model.graph = finishGraph(builder, builder.warnings);
   warnUnusedDims(builder, inputs, builder.warnings);
   warnOpaque(model.graph, builder.warnings);
+  markConstantBatches(model.graph, model.referenceBatch);
   propagateBatch(model.graph);
   model.name = std::filesystem::path(request.source).stem().string();
   model.source = request.source;

@@ -50,14 +50,20 @@ size_t predictionOf(const Graph& graph) {
   return chosen;
 }
 
-/// Images of one pixel behind a global pooling are rows of classes.
-TensorId asRows(Graph& graph, TensorId t) {
-  const Shape& shape = graph.tensor(t).type.shape;
-  const bool pixels = shape.size() > 2 &&
+/// Logits with the classes last: images of one pixel behind a global pooling are rows of classes,
+/// larger ones are classified pixel by pixel.
+TensorId withClassesLast(Graph& graph, TensorId t) {
+  const Shape shape = graph.tensor(t).type.shape;
+  const bool single = shape.size() > 2 &&
                       std::all_of(shape.begin() + 2, shape.end(), [](int64_t d) { return d == 1; });
-  if (!pixels) return t;
-  const Shape rows{shape[0], shape[1]};
-  return graph.output(graph.addOperator("Reshape", {t}, {{"shape", rows}}, "loss.logits"));
+  if (single)
+    return graph.output(
+        graph.addOperator("Reshape", {t}, {{"shape", Shape{shape[0], shape[1]}}}, "loss.logits"));
+  const Operator* op = producerOf(graph, t);
+  const bool image = op && (op->def->opClass == OpClass::convolution || op->def->name == "Resize");
+  if (!image || shape.size() != 4 || shape[1] == 1) return t;
+  return graph.output(
+      graph.addOperator("Transpose", {t}, {{"perm", Shape{0, 2, 3, 1}}}, "loss.logits"));
 }
 
 }  // namespace
@@ -70,7 +76,7 @@ void appendLoss(Graph& graph, int64_t batch, std::vector<std::string>& warnings)
   }
   const TensorId logits = beforePrediction(graph, graph.outputs()[output]);
   graph.outputs()[output] = logits;
-  const TensorId prediction = asRows(graph, logits);
+  const TensorId prediction = withClassesLast(graph, logits);
   const Tensor result = graph.tensor(prediction);
   const Shape& shape = result.type.shape;
   const bool classes = shape.size() >= 2 && shape.back() > 1;

@@ -135,7 +135,20 @@ Canonical gather(OnnxNode& node) {
   return {"Gather", {node.input(0), node.input(1)}, {{"axis", axis}}};
 }
 
+/// PyTorch's as_strided: all elements of a flattened tensor picked in its old shape.
+std::optional<Value> unflattened(OnnxNode& node) {
+  const Value& x = node.input(0);
+  if (!x.tensor.valid() || !node.input(1).isConstant() || node.rank(0) != 1) return std::nullopt;
+  const Graph& graph = node.builder.graph;
+  const OpId producer = graph.tensor(x.tensor).producer;
+  if (!producer.valid() || graph.op(producer).def->name != "Reshape") return std::nullopt;
+  const TensorId source = graph.op(producer).inputs[0];
+  if (graph.tensor(source).type.shape != node.shape(1)) return std::nullopt;
+  return Value{graph.tensor(source).type, source};
+}
+
 std::vector<Value> gatherOrEmbedding(OnnxNode& node) {
+  if (const auto source = unflattened(node)) return {*source};
   Canonical c = gather(node);
   if (c.def == "Embedding") return node.add(c.def, c.inputs, c.attributes);
   return realise(node, std::move(c));
