@@ -62,7 +62,9 @@ struct Candidates::Stage {
   double forward = 0, backward = 0;                // with blocking communication and recomputation
   double forwardCompute = 0, backwardCompute = 0;  // without communication
   double firstForward = 0, firstBackward = 0;      // compute of the stage's first chunk
-  double dense = 0, expert = 0;                    // parameter elements
+  /// Weight gradients that may follow the send of the first chunk's input gradient.
+  double afterSend = 0;
+  double dense = 0, expert = 0;    // parameter elements
   double resident = 0, saved = 0;  // bytes; saved is already times the micro-batches in flight
 };
 
@@ -354,6 +356,7 @@ std::vector<Candidates::Stage> Candidates::stagesOf(const Candidate& c,
         stage.backward += blockTime(c, b) - b.forward;
         stage.forwardCompute += forward;
         stage.backwardCompute += backward;
+        if (v == 0 && i == starts[chunk]) stage.afterSend = b.weightGradients;
         if (v == 0) {
           stage.firstForward += forward;
           stage.firstBackward += backward;
@@ -434,6 +437,7 @@ bool Candidates::complete(Candidate& c) const {
     sum += forward + backward;
     slowest = std::max(slowest, forward + backward);
     tail = std::max(tail, after - before);
+    if (&s != stages.data()) beforeCompute -= s.afterSend;
     c.lowerBound =
         std::max(c.lowerBound, m * (s.forwardCompute + s.backwardCompute) + beforeCompute);
     before += backward / v;

@@ -384,6 +384,7 @@ std::vector<BlockCost> ShardingProblem::blockCosts(const Choices& choices, const
     b.backward += c.backwardTime + c.backwardCommunication;
     b.forwardCommunication += c.forwardCommunication;
     b.backwardCommunication += c.backwardCommunication;
+    b.weightGradients += c.weightGradientTime;
     b.recomputeSelective += c.recomputeSelective;
     b.saved += c.saved;
     b.savedSelective += c.savedSelective;

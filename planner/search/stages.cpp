@@ -25,14 +25,14 @@ class Cutter {
 
   std::vector<int64_t> run() {
     if (chunks_ > blocks_ || chunks_ < 1) return {};
-    std::vector<int64_t> best = greedy(std::numeric_limits<double>::infinity());
+    std::vector<int64_t> best = cutsWithin(std::numeric_limits<double>::infinity());
     if (best.empty()) return {};
     // Each feasible answer is tightened to just below its own bottleneck; bisection makes the steps
     // large.
     double low = 0, high = bottleneck(best);
     while (high - low > 1e-12 * high) {
       const double middle = (low + high) / 2;
-      std::vector<int64_t> found = greedy(middle);
+      std::vector<int64_t> found = cutsWithin(middle);
       if (found.empty()) {
         low = middle;
       } else {
@@ -75,6 +75,37 @@ class Cutter {
       starts.push_back(end);
     }
     return starts.back() == blocks_ ? starts : std::vector<int64_t>{};
+  }
+
+  std::vector<int64_t> cutsWithin(double limit) const {
+    std::vector<int64_t> starts = greedy(limit);
+    return starts.empty() ? exact(limit) : starts;
+  }
+
+  /// from[c][end]: a start of chunk c from which it can reach to `end`; -1 when there is none.
+  std::vector<int64_t> exact(double limit) const {
+    const auto n = static_cast<size_t>(blocks_) + 1;
+    std::vector<std::vector<int64_t>> from(static_cast<size_t>(chunks_),
+                                           std::vector<int64_t>(n, -1));
+    for (int64_t c = 0; c < chunks_; ++c) {
+      auto& row = from[static_cast<size_t>(c)];
+      int64_t covered = 0;
+      for (int64_t begin = c; begin < blocks_; ++begin) {
+        const bool reachable =
+            c == 0 ? begin == 0 : from[static_cast<size_t>(c) - 1][static_cast<size_t>(begin)] >= 0;
+        if (!reachable) continue;
+        const int64_t end = reach(c, begin, limit);
+        for (int64_t e = std::max(begin, covered) + 1; e <= end; ++e)
+          row[static_cast<size_t>(e)] = begin;
+        covered = std::max(covered, end);
+      }
+    }
+    if (from.back().back() < 0) return {};
+    std::vector<int64_t> starts{blocks_};
+    for (int64_t c = chunks_; c-- > 0;)
+      starts.push_back(from[static_cast<size_t>(c)][static_cast<size_t>(starts.back())]);
+    std::reverse(starts.begin(), starts.end());
+    return starts;
   }
 
   double bottleneck(const std::vector<int64_t>& starts) const {

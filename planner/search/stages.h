@@ -18,8 +18,9 @@ struct CutProblem {
 /// The starts of the chunks (chunks + 1 entries) that make the slowest chunk fastest and fit; empty
 /// when nothing fits. With it (m - 1) max + sum, the time of a pipeline, is least too, as the sum
 /// does not depend on the cuts. Exact: the bottleneck is found by bisection over the chunk times
-/// that occur, and for a given bottleneck taking as many blocks as possible into each chunk is
-/// optimal because every limit is monotone. O(blocks log blocks + chunks log^2 blocks).
+/// that occur. For a given bottleneck every limit is monotone, so taking as many blocks as possible
+/// into each chunk finds an answer nearly always; where it does not (a chunk of large capacity must
+/// be left a block that fits no other), a dynamic programme over chunks and cuts decides.
 std::vector<int64_t> cutStages(const CutProblem& problem);
 
 }  // namespace meshplan
