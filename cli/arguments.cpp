@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <map>
 #include <string_view>
@@ -35,6 +36,29 @@ int64_t dimension(const std::string& text) {
 
 }  // namespace
 
+CLI::Validator countUpTo(int64_t most) {
+  return CLI::Validator(
+      [most](std::string& text) {
+        int64_t value = 0;
+        const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+        const bool whole = failed == std::errc() && end == text.data() + text.size();
+        return whole && value >= 1 && value <= most
+                   ? std::string()
+                   : fmt::format("'{}' is not a whole number from 1 to {}", text, most);
+      },
+      "");
+}
+
+CLI::Validator oneOf(std::vector<std::string> words) {
+  return CLI::Validator(
+      [words = std::move(words)](std::string& text) {
+        const bool known = std::find(words.begin(), words.end(), text) != words.end();
+        return known ? std::string()
+                     : fmt::format("'{}' is none of {}", text, fmt::join(words, ", "));
+      },
+      "");
+}
+
 void ModelArguments::addTo(CLI::App& app) {
   app.add_option("MODEL", source,
                  "An .onnx file, a Hugging Face config.json (or its folder), or a name of "
@@ -42,7 +66,7 @@ void ModelArguments::addTo(CLI::App& app) {
       ->required();
   app.add_option("--seq", sequence, "Sequence length")
       ->type_name("N")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 24));
+      ->check(countUpTo(int64_t{1} << 24));
   app.add_option("--dim", dims, "Size of a symbolic dimension of an ONNX graph (repeatable)")
       ->type_name("NAME=N")
       ->allow_extra_args(false);
@@ -52,10 +76,10 @@ void ModelArguments::addTo(CLI::App& app) {
   app.add_option("--as", as, "Read an unknown model_type like this known one")->type_name("TYPE");
   app.add_option("--attention", attention, "How attention is computed: flash (default) or math")
       ->type_name("KIND")
-      ->check(CLI::IsMember({"flash", "math"}));
+      ->check(oneOf({"flash", "math"}));
   app.add_option("--trip-count", tripCount, "Trips of an ONNX Loop or Scan of unknown count")
       ->type_name("N")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 32));
+      ->check(countUpTo(int64_t{1} << 32));
 }
 
 ModelRequest ModelArguments::request() const {
@@ -100,13 +124,13 @@ void ClusterArguments::addTo(CLI::App& app, bool required) {
   app.add_option("--device", device, "The devices of a cluster file that does not name them")
       ->type_name("NAME");
   app.add_option("--memory-limit", memoryLimit, "Memory per device that a plan may use")
-      ->type_name("70GiB");
+      ->type_name("SIZE");
 }
 
 void FormatArgument::addTo(CLI::App& app, std::vector<std::string> choices) {
   app.add_option("--format", name, fmt::format("Output: {}", fmt::join(choices, ", ")))
       ->type_name("NAME")
-      ->check(CLI::IsMember(choices))
+      ->check(oneOf(choices))
       ->capture_default_str();
 }
 

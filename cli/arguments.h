@@ -10,10 +10,15 @@
 
 namespace CLI {
 class App;
-class Option;
+class Validator;
 }  // namespace CLI
 
 namespace meshplan {
+
+/// Accepts whole numbers from 1 to `most`.
+CLI::Validator countUpTo(int64_t most);
+/// Accepts these words.
+CLI::Validator oneOf(std::vector<std::string> words);
 
 /// Options that several subcommands share, and what they mean once parsed. Each `addTo` declares
 /// the options; values are read after parsing and refused with Error(usage).

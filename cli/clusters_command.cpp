@@ -114,10 +114,10 @@ class ClustersCommand : public Command {
     const bool json = format_.format() == Format::json;
     if (cluster_.empty()) {
       const Catalog catalog = Catalog::builtIn();
-      fmt::print("{}", json ? listJson(catalog) : listText(catalog));
+      print(json ? listJson(catalog) : listText(catalog));
     } else {
       const Cluster cluster = loadCluster(cluster_, device_);
-      fmt::print("{}", json ? clusterToJson(cluster) : describe(cluster));
+      print(json ? clusterToJson(cluster) : describe(cluster));
     }
     return 0;
   }

@@ -3,7 +3,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/arguments.h"
 #include "cli/command.h"
+#include "cli/terminal.h"
 #include "core/import/model_zoo.h"
 #include "profiles/load_cluster.h"
 
@@ -67,13 +69,11 @@ std::string bashScript(const CLI::App& root) {
 class CompletionCommand : public Command {
  public:
   CompletionCommand(CLI::App& app, const CLI::App& root) : Command(&app), root_(root) {
-    app.add_option("SHELL", shell_, "bash or zsh")
-        ->required()
-        ->check(CLI::IsMember({"bash", "zsh"}));
+    app.add_option("SHELL", shell_, "bash or zsh")->required()->check(oneOf({"bash", "zsh"}));
   }
 
   int run() override {
-    fmt::print("{}{}", shell_ == "zsh" ? kZsh : "", bashScript(root_));
+    print((shell_ == "zsh" ? kZsh : "") + bashScript(root_));
     return 0;
   }
 

@@ -55,7 +55,9 @@ std::string bindingConstraint(const PlanReport& r, Bytes limit) {
 }
 
 std::string difference(double now, double then) {
-  return fmt::format("{:+.1f} %", 100 * (then / now - 1));
+  const double ratio = then / now;
+  if (ratio > 10) return fmt::format("{:.1f} x", ratio);
+  return std::abs(ratio - 1) < 0.0005 ? "0.0 %" : fmt::format("{:+.1f} %", 100 * (ratio - 1));
 }
 
 /// The plan beside another one, a line per figure.
@@ -131,9 +133,9 @@ class ExplainCommand : public Command {
     PlanReport report = reportOf(planning.context(), plan, simulated);
     report.label = "this plan";
     if (whyNot_.empty())
-      fmt::print("{}", explain(planning, report, simulated));
+      print(explain(planning, report, simulated));
     else
-      fmt::print("{}", compare(planning, report, filter));
+      print(compare(planning, report, filter));
     if (!trace_.empty()) writeTrace(trace_, planning, plan);
     return 0;
   }

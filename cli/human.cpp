@@ -33,7 +33,7 @@ std::string scaled(double v, double base, const std::array<const char*, N>& unit
 
 std::string secondsText(Seconds t) {
   const double v = t.value;
-  if (v == 0) return "0 s";
+  if (std::abs(v) < 5e-9) return "0 s";
   if (std::abs(v) < 1e-3) return threeDigits(v * 1e6) + " us";
   if (std::abs(v) < 1) return threeDigits(v * 1e3) + " ms";
   return threeDigits(v) + " s";
@@ -50,6 +50,7 @@ std::string countText(double n) {
 }
 
 std::string flopsText(Flops f) {
+  if (f.value == 0) return "0 FLOP";
   return scaled(f.value, 1000,
                 std::array{"FLOP", "KFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP"});
 }

@@ -114,7 +114,7 @@ class InspectCommand : public Command {
     training_.addTo(app);
     app.add_option("--top", top_, "Heaviest operators to show")
         ->type_name("K")
-        ->check(CLI::Range(1, 100000))
+        ->check(countUpTo(100000))
         ->capture_default_str();
     format_.addTo(app, {"table", "json"});
   }
@@ -123,7 +123,7 @@ class InspectCommand : public Command {
     Inspected x{loadModel(model_.request()), {}};
     x.summary = summarise(prepareTraining(x.model, training_.options()), static_cast<size_t>(top_));
     for (const std::string& text : x.model.warnings) warn(text);
-    fmt::print("{}", format_.format() == Format::json ? json(x) : text(x));
+    print(format_.format() == Format::json ? json(x) : text(x));
     return 0;
   }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/table.h"
 #include "cli/terminal.h"
 #include "core/error.h"
 #include "core/nearest.h"
@@ -26,12 +27,18 @@ constexpr const char* kDescription =
     "  meshplan simulate gpt2-xl --cluster dgx-a100 --strategy dp=8,zero=1,mbs=4\n"
     "  meshplan inspect config.json\n";
 
+constexpr size_t kOptionColumn = 34;
+
 /// Lists subcommands by the first line of their description; the rest is their own help.
 class HelpFormatter : public CLI::Formatter {
  public:
   std::string make_subcommand(const CLI::App* sub) const override {
     const std::string text = sub->get_description();
     return fmt::format("  {:<12} {}\n", sub->get_name(), text.substr(0, text.find('\n')));
+  }
+
+  std::string make_option_desc(const CLI::Option* option) const override {
+    return wrap(option->get_description(), 100 - kOptionColumn, "");
   }
 };
 
@@ -96,7 +103,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", "meshplan " MESHPLAN_VERSION);
   app.formatter(std::make_shared<HelpFormatter>());
-  app.get_formatter()->column_width(32);
+  app.get_formatter()->column_width(kOptionColumn);
   Commands commands;
   for (auto* make : {planCommand, simulateCommand, explainCommand, inspectCommand, modelsCommand,
                      clustersCommand, completionCommand})

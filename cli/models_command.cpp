@@ -34,15 +34,15 @@ class ModelsCommand : public Command {
         printJson();
         return 0;
       case Format::csv:
-        fmt::print("{}", render(table(), TableFormat::csv));
+        print(render(table(), TableFormat::csv));
         return 0;
       case Format::markdown:
-        fmt::print("{}", render(table(), TableFormat::markdown));
+        print(render(table(), TableFormat::markdown));
         return 0;
       case Format::table:
         break;
     }
-    fmt::print("{}", render(table(), TableFormat::text));
+    print(render(table(), TableFormat::text));
     note(fmt::format("config.json files of these model types are read as well: {}",
                      fmt::join(hfModelTypes(), ", ")));
     return 0;
@@ -62,7 +62,7 @@ class ModelsCommand : public Command {
     for (const ZooEntry& entry : modelZoo())
       out["models"].push_back({{"name", entry.name}, {"description", entry.description}});
     out["config_model_types"] = hfModelTypes();
-    fmt::print("{}", dumpJson(out));
+    print(dumpJson(out));
   }
 
   FormatArgument format_;

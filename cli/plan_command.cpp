@@ -34,11 +34,11 @@ class PlanCommand : public Command {
     cluster_.addTo(app, true);
     app.add_option("-b,--global-batch", globalBatch_, "Samples per step over all devices")
         ->type_name("N")
-        ->check(CLI::Range(int64_t{1}, int64_t{1} << 32));
+        ->check(countUpTo(int64_t{1} << 32));
     training_.addTo(app);
     app.add_option("--objective", objective_, "What to minimise: time, memory or cost")
         ->type_name("NAME")
-        ->check(CLI::IsMember({"time", "memory", "cost"}))
+        ->check(oneOf({"time", "memory", "cost"}))
         ->capture_default_str();
     app.add_option("--strategy", strategy_,
                    "Limits on the search: dp, tp, pp, ep, vpp, mbs, zero, bucket with =, <= or >=; "
@@ -46,14 +46,14 @@ class PlanCommand : public Command {
         ->type_name("tp=8,pp<=4");
     app.add_option("--top", top_, "Plans to show")
         ->type_name("K")
-        ->check(CLI::Range(1, 1000))
+        ->check(countUpTo(1000))
         ->capture_default_str();
     app.add_option("--time-limit", timeLimit_, "Stop searching after so many seconds")
         ->type_name("S")
         ->check(CLI::PositiveNumber);
     app.add_option("--threads", threads_, "Threads of the search (default: all cores)")
         ->type_name("N")
-        ->check(CLI::Range(1, 1024));
+        ->check(countUpTo(1024));
     app.add_option("-o,--out", out_, "Write the best plan to this file")->type_name("plan.json");
     app.add_option("--trace", trace_, "Write the best plan's step as a trace (.json or .pftrace)")
         ->type_name("FILE");
@@ -71,7 +71,7 @@ class PlanCommand : public Command {
     catchInterrupts();
     const SearchResult result = searchPlans(planning->context(), options);
     clearProgress();
-    fmt::print("{}", searchText(result, *planning, options, format_.format()));
+    print(searchText(result, *planning, options, format_.format()));
     summarise(result);
     if (result.plans.empty()) return refuse(result, *planning);
     save(result.plans.front(), *planning);

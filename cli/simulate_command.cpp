@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/planning.h"
 #include "cli/report.h"
+#include "cli/terminal.h"
 #include "core/cluster_json.h"
 #include "core/error.h"
 #include "profiles/load_cluster.h"
@@ -30,7 +31,7 @@ class SimulateCommand : public Command {
     cluster_.addTo(app, true);
     app.add_option("-b,--global-batch", globalBatch_, "Samples per step over all devices")
         ->type_name("N")
-        ->check(CLI::Range(int64_t{1}, int64_t{1} << 32));
+        ->check(countUpTo(int64_t{1} << 32));
     training_.addTo(app);
     auto* strategy =
         app.add_option("--strategy", strategy_,
@@ -51,7 +52,7 @@ class SimulateCommand : public Command {
     if (!trace_.empty()) checkTraceName(trace_);
     const StrategyFilter filter = parseStrategy(strategy_);
     const auto [planning, report] = plan_.empty() ? simulateStrategy(filter) : simulatePlanFile();
-    fmt::print("{}", simulationText(report, *planning, format_.format()));
+    print(simulationText(report, *planning, format_.format()));
     if (!trace_.empty()) writeTrace(trace_, *planning, report.plan);
     if (!report.feasible)
       throw Error(ErrorKind::infeasible, report.rejection.text,

@@ -6,9 +6,11 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 
 #include "cli/table.h"
+#include "core/error.h"
 
 namespace meshplan {
 namespace {
@@ -35,6 +37,12 @@ std::string bold(std::string_view text) {
   const char* off = std::getenv("NO_COLOR");
   if (!outputIsTerminal() || (off && *off)) return std::string(text);
   return fmt::format("\x1b[1m{}\x1b[0m", text);
+}
+
+void print(std::string_view data) {
+  std::fwrite(data.data(), 1, data.size(), stdout);
+  if (std::fflush(stdout) != 0)
+    throw Error(ErrorKind::runtime, "stdout cannot be written", "check where the output goes");
 }
 
 void warn(std::string_view text) {

@@ -11,6 +11,9 @@ bool outputIsTerminal();
 bool messagesAreTerminal();
 std::string bold(std::string_view text);
 
+/// Data for stdout, out before any later message. Throws Error(runtime) when it cannot be written.
+void print(std::string_view data);
+
 /// Messages for stderr: "warning: ..." and "note: ..." wrapped to the line.
 void warn(std::string_view text);
 void note(std::string_view text);

@@ -80,8 +80,10 @@ class Summary {
  private:
   void addClass(const BlockClass& blockClass) {
     const Block& block = model_.chain.blocks[blockClass.first];
-    ModelSummary::BlockRow row{blockName(model_.graph, block), blockClass.count,
-                               parametersOf(model_.graph, block), Flops(0)};
+    const bool alone = block.size() == 1;
+    const std::string name =
+        alone ? model_.graph.op(OpId(block.begin)).name : blockName(model_.graph, block);
+    ModelSummary::BlockRow row{name, blockClass.count, parametersOf(model_.graph, block), Flops(0)};
     for (uint32_t i = block.begin; i < block.end; ++i)
       row.flops += addOperator(OpId(i), blockClass.count);
     out_.blocks.push_back(row);
