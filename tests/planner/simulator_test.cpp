@@ -107,7 +107,7 @@ std::vector<Node> reference(const Program& program, const InstructionTimes& time
 }
 
 TEST(Simulator, AgreesWithTheNaiveReferenceOnRandomPrograms) {
-  for (uint32_t seed = 0; seed < 1500; ++seed) {
+  for (uint32_t seed = 0; seed < 500; ++seed) {
     const PipelineProgram p = randomProgram(seed);
     const std::vector<Node> expected = reference(p.program, p.times);
     double stepTime = 0;
@@ -134,7 +134,7 @@ TEST(Simulator, AgreesWithTheNaiveReferenceOnRandomPrograms) {
 }
 
 TEST(Simulator, CategoriesAddUpToTheStepTimeOnEveryRankClass) {
-  for (uint32_t seed = 0; seed < 300; ++seed) {
+  for (uint32_t seed = 0; seed < 200; ++seed) {
     PipelineProgram p = randomProgram(seed);
     p.times.computeSlowdown = seed % 2 ? 1.1 : 1;
     p.times.collectiveSlowdown = seed % 3 ? 1.3 : 1;
@@ -151,7 +151,7 @@ TEST(Simulator, CategoriesAddUpToTheStepTimeOnEveryRankClass) {
 }
 
 TEST(Simulator, ContractionChangesNothingEvenWithSlowdownsAndMemory) {
-  for (uint32_t seed = 0; seed < 1500; ++seed) {
+  for (uint32_t seed = 0; seed < 500; ++seed) {
     PipelineProgram p = randomProgram(seed);
     p.times.computeSlowdown = 1.2;
     p.times.collectiveSlowdown = 1.5;
@@ -343,7 +343,7 @@ TEST(Simulator, ATransferSharesTheLinksOfBothItsEnds) {
 }
 
 TEST(Simulator, LinkSharingNeverSpeedsUpAndNeverIdlesALink) {
-  for (uint32_t seed = 0; seed < 300; ++seed) {
+  for (uint32_t seed = 0; seed < 200; ++seed) {
     PipelineProgram p = randomProgram(seed);
     const double alone = run(p).stepTime.value;
     for (const auto& routine : p.times.times)
@@ -383,7 +383,7 @@ TEST(Simulator, MemoryRisesAtStartsFallsAtEndsAndThePeakHasAnOwner) {
 }
 
 TEST(Simulator, ThePeakIsTheSameWithAndWithoutTheCurve) {
-  for (uint32_t seed = 0; seed < 1500; ++seed) {
+  for (uint32_t seed = 0; seed < 500; ++seed) {
     // Without coincidences: of changes at one instant the order is open, and the peak with it.
     double irregular = 1e-3;
     PipelineProgram p = randomProgram(seed);
@@ -417,7 +417,7 @@ TEST(Simulator, SavedActivationsPeakAtTheMicroBatchesInFlight) {
 // ---- The critical path ----
 
 TEST(Simulator, TheCriticalPathFillsTheStepWithoutGaps) {
-  for (uint32_t seed = 0; seed < 300; ++seed) {
+  for (uint32_t seed = 0; seed < 200; ++seed) {
     const PipelineProgram p = randomProgram(seed);
     const Timeline t = run(p, {.recordSpans = true});
     double end = 0;
