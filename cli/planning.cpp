@@ -14,6 +14,7 @@
 #include "core/import/model_config.h"
 #include "core/trace_export.h"
 #include "planner/analytic_cost.h"
+#include "planner/memory_model.h"
 #include "profiles/load_cluster.h"
 
 namespace meshplan {
@@ -22,8 +23,8 @@ namespace {
 constexpr int64_t kLargestPlanFile = int64_t{256} << 20;
 
 Bytes smallestMemory(const Cluster& cluster) {
-  Bytes least = cluster.specs().front().memory;
-  for (const DeviceSpec& spec : cluster.specs()) least = std::min(least, spec.memory);
+  Bytes least = usableMemory(cluster.specs().front());
+  for (const DeviceSpec& spec : cluster.specs()) least = std::min(least, usableMemory(spec));
   return least;
 }
 

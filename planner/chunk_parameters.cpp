@@ -12,12 +12,13 @@ ChunkParameters::ChunkParameters(const TrainingModel& model, LayerCache& layers,
     const auto& inputs = model.graph.op(OpId(i)).inputs;
     for (size_t k = 0; k < inputs.size(); ++k)
       if (model.graph.tensor(inputs[k]).kind == TensorKind::parameter)
-        addUse(model, OpId(i), layers.layer(OpId(i)), k);
+        addUse(model, layers, OpId(i), k);
   }
 }
 
-void ChunkParameters::addUse(const TrainingModel& model, OpId op, const LocalLayer& layer,
+void ChunkParameters::addUse(const TrainingModel& model, LayerCache& layers, OpId op,
                              size_t input) {
+  const LocalLayer& layer = layers.layer(op);
   const TensorId tensor = model.graph.op(op).inputs[input];
   int& index = indexOf_[tensor.index()];
   if (index < 0) {
@@ -26,7 +27,8 @@ void ChunkParameters::addUse(const TrainingModel& model, OpId op, const LocalLay
     p.tensor = tensor;
     p.type = layer.forward.inputs[input];
     const bool ofExperts = layer.forward.inputWhere[input].expert.kind == Placement::shard;
-    p.replicas = ofExperts ? MeshAxes(MeshAxis::data) : MeshAxis::data | MeshAxis::expert;
+    const bool overExperts = layers.mesh().expert > 1 && !ofExperts;
+    p.replicas = overExperts ? MeshAxis::data | MeshAxis::expert : MeshAxes(MeshAxis::data);
     all_.push_back(p);
   }
   LocalParameter& p = all_[static_cast<size_t>(index)];

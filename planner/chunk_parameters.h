@@ -31,7 +31,7 @@ class ChunkParameters {
   const LocalParameter& at(TensorId t) const { return all_[static_cast<size_t>(indexOf(t))]; }
 
  private:
-  void addUse(const TrainingModel& model, OpId op, const LocalLayer& layer, size_t input);
+  void addUse(const TrainingModel& model, LayerCache& layers, OpId op, size_t input);
 
   std::vector<LocalParameter> all_;
   std::vector<int> indexOf_;

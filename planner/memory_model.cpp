@@ -13,4 +13,8 @@ MemoryReserve reserveOf(const DeviceSpec& device, const MeshShape& mesh) {
   return {Bytes(kContext), Bytes(communicators * kCommunicator), Bytes((hopper ? 32 : 8) * kMiB)};
 }
 
+Bytes usableMemory(const DeviceSpec& device) {
+  return device.architecture == "cpu" ? device.memory : Bytes(device.memory.value / 100 * 95);
+}
+
 }  // namespace meshplan

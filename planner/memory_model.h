@@ -27,4 +27,11 @@ struct MemoryReserve {
 ///   default).
 MemoryReserve reserveOf(const DeviceSpec& device, const MeshShape& mesh);
 
+/// What a plan may use of a device by default: 95 % of its nominal memory. The driver keeps some
+/// (an "80 GB" H100 reports 81,559 MiB, 99.6 % of 80 GiB) and a caching allocator cannot fill the
+/// rest without gaps: its rounding alone is 2 MiB per block (PyTorch's CUDACachingAllocator), and
+/// published estimates that leave it out are 5.6 to 10.8 % low on model state (docs/cost_model.md).
+/// `--memory-limit` overrides it.
+Bytes usableMemory(const DeviceSpec& device);
+
 }  // namespace meshplan

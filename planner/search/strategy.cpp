@@ -152,7 +152,9 @@ std::vector<PlanReport> neighbours(const PlanContext& context, const PlanReport&
       PlanReport r = evaluateStrategy(context, report.plan.globalBatch, filter);
       const bool known = std::any_of(found.begin(), found.end(),
                                      [&](const PlanReport& f) { return f.strategy == r.strategy; });
-      if (!known && r.strategy != report.strategy) found.push_back(std::move(r));
+      const bool same = r.strategy == report.strategy ||
+                        (r.stepTime == report.stepTime && r.peakMemory == report.peakMemory);
+      if (!known && !same) found.push_back(std::move(r));
     } catch (const Error& e) {
       // What cannot exist is no neighbour.
       if (e.kind() != ErrorKind::usage) throw;

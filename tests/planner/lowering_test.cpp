@@ -110,7 +110,7 @@ TEST(Lowering, GradientsAreReducedOnceOverExactlyTheirReplicas) {
     p.plan.zeroStage = zero;
     const Program program = p.lowered();
     const auto kind = zero == 0 ? CollectiveKind::allReduce : CollectiveKind::reduceScatter;
-    const MeshAxes replicas = MeshAxis::data | MeshAxis::expert;
+    const MeshAxes replicas = MeshAxis::data;
     const Count reduced = collectives(program, Routine::Kind::backward, kind, replicas);
     EXPECT_EQ(reduced.bytes, residentBytes(program, MemoryCategory::gradients)) << zero;
     EXPECT_GT(reduced.number, 1) << "buckets";
@@ -145,7 +145,7 @@ TEST(Lowering, Zero3GathersEveryBlockForwardAndBackward) {
   Planned p({1, 1, 4, 1});
   p.plan.zeroStage = 3;
   const Program program = p.lowered();
-  const MeshAxes replicas = MeshAxis::data | MeshAxis::expert;
+  const MeshAxes replicas = MeshAxis::data;
   const double weights = 4 * residentBytes(program, MemoryCategory::weights);
   for (Routine::Kind kind : {Routine::Kind::forward, Routine::Kind::backward}) {
     const Count gathered = collectives(program, kind, CollectiveKind::allGather, replicas);
