@@ -104,19 +104,37 @@ std::vector<Lifetime> activationLifetimes(const Graph& graph, size_t forwardOps)
   return lifetimes;
 }
 
+/// The first operator after the one that makes a loss' logits: a cut in between would send logits.
+size_t afterLogits(const Graph& graph, const Operator& loss) {
+  OpId producer = graph.tensor(loss.inputs[0]).producer;
+  while (producer.valid()) {
+    const Operator& op = graph.op(producer);
+    const bool passesOn =
+        op.def->opClass == OpClass::elementwise || op.def->opClass == OpClass::view;
+    if (!passesOn || !graph.tensor(op.inputs[0]).producer.valid()) return producer.index() + 1;
+    producer = graph.tensor(op.inputs[0]).producer;
+  }
+  return 0;
+}
+
 /// Positions p such that the model can be cut in front of operator p.
-std::vector<size_t> cutPositions(const std::vector<Lifetime>& lifetimes, size_t forwardOps) {
+std::vector<size_t> cutPositions(const Graph& graph, const std::vector<Lifetime>& lifetimes,
+                                 size_t forwardOps) {
   std::vector<int> crossing(forwardOps + 1);
   for (const Lifetime& l : lifetimes) {
     if (isLong(l, forwardOps)) continue;
     ++crossing[l.begin + 1];
     --crossing[l.end + 1 <= forwardOps ? l.end + 1 : forwardOps];
   }
+  std::vector<bool> whole(forwardOps + 1);
+  for (size_t i = 0; i < forwardOps; ++i)
+    if (graph.op(OpId(i)).def->opClass == OpClass::loss)
+      for (size_t p = afterLogits(graph, graph.op(OpId(i))); p <= i; ++p) whole[p] = true;
   std::vector<size_t> cuts{0};
   int live = 0;
   for (size_t p = 1; p < forwardOps; ++p) {
     live += crossing[p];
-    if (live <= 1) cuts.push_back(p);
+    if (live <= 1 && !whole[p]) cuts.push_back(p);
   }
   cuts.push_back(forwardOps);
   return cuts;
@@ -163,7 +181,7 @@ size_t BlockChain::blockOf(OpId forwardOp) const {
 
 BlockChain findBlocks(const Graph& graph, size_t forwardOps) {
   const std::vector<Lifetime> lifetimes = activationLifetimes(graph, forwardOps);
-  const std::vector<size_t> cuts = cutPositions(lifetimes, forwardOps);
+  const std::vector<size_t> cuts = cutPositions(graph, lifetimes, forwardOps);
   std::vector<bool> longRange(graph.tensorCount());
   for (const Lifetime& l : lifetimes) longRange[l.tensor.index()] = isLong(l, forwardOps);
   std::vector<uint64_t> segmentHash;

@@ -36,9 +36,9 @@ struct BlockChain {
 };
 
 /// Cuts the first `forwardOps` operators of the graph where at most one activation crosses, not
-/// counting those that live across much of the model (an encoder's output), then folds the smallest
-/// period of a repeated run of cuts into one block: a transformer layer, a residual block. Linear
-/// in operators x longest period (64).
+/// counting those that live across much of the model (an encoder's output) and never between logits
+/// and loss, then folds the smallest period of a repeated run of cuts into one block: a transformer
+/// layer, a residual block. Linear in operators x longest period (64).
 BlockChain findBlocks(const Graph& graph, size_t forwardOps);
 
 /// "model.layers.3": the longest common module prefix of the block's operators, or its first

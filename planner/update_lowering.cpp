@@ -11,7 +11,8 @@ namespace {
 constexpr uint8_t bit(Stream s) {
   return static_cast<uint8_t>(1u << static_cast<int>(s));
 }
-constexpr uint8_t kAllCollectives = bit(Stream::tensor) | bit(Stream::expert) | bit(Stream::data);
+constexpr uint8_t kCollectives = bit(Stream::tensor) | bit(Stream::expert) | bit(Stream::data);
+constexpr uint8_t kEverything = kCollectives | bit(Stream::compute);
 
 Instruction collective(CollectiveKind kind, MeshAxes axes, Bytes bytes) {
   Instruction i;
@@ -20,7 +21,7 @@ Instruction collective(CollectiveKind kind, MeshAxes axes, Bytes bytes) {
   i.collective = kind;
   i.axes = axes;
   i.bytes = bytes;
-  i.drains = kAllCollectives;
+  i.drains = kEverything;
   return i;
 }
 
@@ -85,7 +86,7 @@ Routine lowerUpdate(const TrainingModel& model, const Plan& plan, LayerCache& la
   Instruction update;
   update.op = model.updateOf[parameters.front().tensor.index()];
   update.work = layers.addWork(updateWork(plan, parameters));
-  update.drains = kAllCollectives;
+  update.drains = kCollectives;
   const int32_t updated = builder.add(std::move(update), summed);
   if (plan.zeroStage == 1 || plan.zeroStage == 2)
     for (MeshAxes replicas : {MeshAxes(MeshAxis::data), MeshAxis::data | MeshAxis::expert}) {

@@ -185,6 +185,11 @@ class ShardingProblem::Pricer {
     const Conversion overExpert = conversion(from.expert, to.expert);
     const Conversion overTensor = conversion(from.tensor, to.tensor);
     if (!overExpert.allowed || !overTensor.allowed) return kForbidden;
+    // Tensor-parallel layers of today's runtimes move activations between a feature and a sequence
+    // split by gathering and scattering; an all-to-all there is a scheme of its own
+    // (DeepSpeed-Ulysses), not one that a plan may assume.
+    if (overTensor.kind == CollectiveKind::allToAll && model_.graph.tensor(t).sequenceDim >= 0)
+      return kForbidden;
     double time = 0;
     if (overExpert.kind > CollectiveKind::slice)
       time += collective(overExpert.kind, bytesOf(placed(t, {from.tensor, kReplicate})),
