@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/json_fields.h"
 #include "profiles/catalog.h"
+#include "profiles/cluster_import.h"
 #include "profiles/cluster_preset.h"
 
 namespace meshplan {
@@ -59,33 +60,44 @@ Cluster compactCluster(const Catalog& catalog, const json& root) {
   return cluster;
 }
 
-Cluster jsonCluster(const std::string& text, const std::string& file) {
-  const Catalog catalog = Catalog::builtIn();
+Cluster jsonCluster(const Catalog& catalog, const std::string& text, const std::string& file) {
   const json root = parseJson(text, file);
   if (!root.is_object() || !root.contains("node"))
     return clusterFromJson(text, file, catalog.hardware());
-  try {
-    return compactCluster(catalog, root);
-  } catch (const Error& e) {
-    throw Error(ErrorKind::input, e.problem(), e.remedy()).at(e.place()).inFile(file);
-  }
+  return compactCluster(catalog, root);
 }
 
-Cluster fileCluster(const std::string& path, const std::string&) {
+Cluster fileCluster(const std::string& path, const std::string& device) {
   const std::string text = readFile(path);
+  const Catalog catalog = Catalog::builtIn();
   const size_t start = text.find_first_not_of(" \t\r\n");
   if (start == std::string::npos)
     throw Error(ErrorKind::input, "the file is empty", "give a cluster file").inFile(path);
-  return jsonCluster(text, path);
+  try {
+    if (text[start] == '{' || text[start] == '[' || path.ends_with(".json"))
+      return jsonCluster(catalog, text, path);
+    if (isTopology(text)) return clusterFromTopology(catalog, text, device);
+    return clusterFromHostfile(catalog, text, device);
+  } catch (const Error& e) {
+    // A wrong name inside a file is the file's fault; a missing --device is the command line's.
+    const bool usage = e.kind() == ErrorKind::usage && e.problem().ends_with("is not known");
+    throw Error(usage ? ErrorKind::usage : ErrorKind::input, e.problem(), e.remedy())
+        .at(e.place())
+        .inFile(path);
+  }
 }
 
 Cluster presetCluster(const std::string& text) {
-  const ClusterRecipe recipe = parsePreset(Catalog::builtIn(), text);
+  const Catalog catalog = Catalog::builtIn();
+  constexpr std::string_view kSlurm = "slurm:";
+  if (text.starts_with(kSlurm)) return clusterFromSlurm(catalog, text.substr(kSlurm.size()));
+  const ClusterRecipe recipe = parsePreset(catalog, text);
   return buildCluster(recipe.node, recipe.nodes);
 }
 
 bool looksLikeFile(const std::string& text) {
   std::error_code error;
+  if (text.starts_with("slurm:")) return false;
   return std::filesystem::exists(text, error) || text.find('/') < text.find(':') ||
          text.ends_with(".json") || text.ends_with(".txt");
 }
