@@ -70,7 +70,8 @@ void ModelArguments::addTo(CLI::App& app) {
   app.add_option("--dim", dims, "Size of a symbolic dimension of an ONNX graph (repeatable)")
       ->type_name("NAME=N")
       ->allow_extra_args(false);
-  app.add_option("--set", settings, "Override a field of the model's config (repeatable)")
+  app.add_option("--set", settings,
+                 "Override fields of the model's config: layers=24,hidden=2048 (repeatable)")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   app.add_option("--as", as, "Read an unknown model_type like this known one")->type_name("TYPE");
@@ -90,8 +91,10 @@ ModelRequest ModelArguments::request() const {
     request.dims[name] = dimension(value);
   }
   for (const std::string& s : settings) {
-    const auto [name, value] = keyAndValue(s, "--set", "num_hidden_layers=24");
-    request.settings[name] = value;
+    for (const std::string& item : CLI::detail::split(s, ',')) {
+      const auto [name, value] = keyAndValue(item, "--set", "num_hidden_layers=24");
+      request.settings[name] = value;
+    }
   }
   if (sequence > 0) request.sequence = sequence;
   if (tripCount > 0) request.tripCount = tripCount;

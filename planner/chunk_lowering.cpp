@@ -27,8 +27,7 @@ class ChunkLowering {
         chunk_(chunk),
         firstBlock_(static_cast<size_t>(plan.chunkStarts[static_cast<size_t>(chunk)])),
         endBlock_(static_cast<size_t>(plan.chunkStarts[static_cast<size_t>(chunk) + 1])),
-        parameters_(model, layers, model.chain.blocks[firstBlock_].begin,
-                    model.chain.blocks[endBlock_ - 1].end) {}
+        parameters_(model, plan, layers, chunk) {}
 
   ChunkRoutines run() {
     ChunkRoutines result;

@@ -4,16 +4,37 @@
 #include <algorithm>
 
 namespace meshplan {
+namespace {
 
-ChunkParameters::ChunkParameters(const TrainingModel& model, LayerCache& layers, uint32_t begin,
-                                 uint32_t end)
-    : indexOf_(model.graph.tensorCount(), -1) {
-  for (uint32_t i = begin; i < end; ++i) {
-    const auto& inputs = model.graph.op(OpId(i)).inputs;
-    for (size_t k = 0; k < inputs.size(); ++k)
-      if (model.graph.tensor(inputs[k]).kind == TensorKind::parameter)
-        addUse(model, layers, OpId(i), k);
+std::vector<int64_t> chunksUsing(const TrainingModel& model, const Plan& plan, TensorId parameter) {
+  std::vector<int64_t> chunks;
+  for (OpId reader : model.graph.tensor(parameter).consumers) {
+    if (reader.index() >= model.forwardOps) continue;
+    const auto block = static_cast<int64_t>(model.chain.blockOf(reader));
+    const auto next = std::upper_bound(plan.chunkStarts.begin(), plan.chunkStarts.end(), block);
+    chunks.push_back(next - plan.chunkStarts.begin() - 1);
   }
+  return chunks;
+}
+
+}  // namespace
+
+ChunkParameters::ChunkParameters(const TrainingModel& model, const Plan& plan, LayerCache& layers,
+                                 int64_t chunk)
+    : indexOf_(model.graph.tensorCount(), -1) {
+  const auto c = static_cast<size_t>(chunk);
+  for (int64_t b = plan.chunkStarts[c]; b < plan.chunkStarts[c + 1]; ++b) {
+    const Block& block = model.chain.blocks[static_cast<size_t>(b)];
+    for (uint32_t i = block.begin; i < block.end; ++i) {
+      const auto& inputs = model.graph.op(OpId(i)).inputs;
+      for (size_t k = 0; k < inputs.size(); ++k)
+        if (model.graph.tensor(inputs[k]).kind == TensorKind::parameter)
+          addUse(model, layers, OpId(i), k);
+    }
+  }
+  for (LocalParameter& p : all_)
+    for (int64_t user : chunksUsing(model, plan, p.tensor))
+      if (user < chunk && user % plan.mesh.pipeline == chunk % plan.mesh.pipeline) p.owned = false;
 }
 
 void ChunkParameters::addUse(const TrainingModel& model, LayerCache& layers, OpId op,
@@ -45,13 +66,8 @@ void ChunkParameters::addUse(const TrainingModel& model, LayerCache& layers, OpI
 }
 
 std::vector<int64_t> stagesUsing(const TrainingModel& model, const Plan& plan, TensorId parameter) {
-  std::vector<int64_t> stages;
-  for (OpId reader : model.graph.tensor(parameter).consumers) {
-    if (reader.index() >= model.forwardOps) continue;
-    const auto block = static_cast<int64_t>(model.chain.blockOf(reader));
-    const auto next = std::upper_bound(plan.chunkStarts.begin(), plan.chunkStarts.end(), block);
-    stages.push_back((next - plan.chunkStarts.begin() - 1) % plan.mesh.pipeline);
-  }
+  std::vector<int64_t> stages = chunksUsing(model, plan, parameter);
+  for (int64_t& s : stages) s %= plan.mesh.pipeline;
   std::sort(stages.begin(), stages.end());
   stages.erase(std::unique(stages.begin(), stages.end()), stages.end());
   return stages;

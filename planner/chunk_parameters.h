@@ -17,13 +17,16 @@ struct LocalParameter {
                       // there
   bool partialOnTensor = false;  // its gradient is also Partial over the tensor axis
   int contributions = 0;         // gradient operators of this chunk that add to it
+  /// A tied parameter that several chunks of one stage use belongs to the first of them, whose
+  /// backward pass comes last: that one holds, reduces and updates it.
+  bool owned = true;
   Bytes gradientBytes() const { return Bytes(type.elements() * dtypeBytes(gradientType)); }
 };
 
-/// The parameters that the forward operators [begin, end) use, in order of first use.
+/// The parameters that a chunk's forward operators use, in order of first use.
 class ChunkParameters {
  public:
-  ChunkParameters(const TrainingModel& model, LayerCache& layers, uint32_t begin, uint32_t end);
+  ChunkParameters(const TrainingModel& model, const Plan& plan, LayerCache& layers, int64_t chunk);
 
   const std::vector<LocalParameter>& all() const { return all_; }
   /// Position in all(); -1 when the tensor is none of them.

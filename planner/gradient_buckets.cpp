@@ -11,7 +11,7 @@ GradientBuckets::GradientBuckets(const Plan& plan, const ChunkParameters& parame
 void GradientBuckets::add(RoutineBuilder& builder, TensorId parameter, int32_t ready,
                           const std::vector<BufferIndex>& buffer) {
   const LocalParameter& p = parameters_.at(parameter);
-  if (!active_ || plan_.mesh.size(p.replicas) <= 1) return;
+  if (!active_ || !p.owned || plan_.mesh.size(p.replicas) <= 1) return;
   Bucket& bucket = buckets_[p.replicas];
   bucket.waits.push_back(ready);
   bucket.gradients.insert(bucket.gradients.end(), buffer.begin(), buffer.end());

@@ -41,6 +41,7 @@ void addParameters(RankClass& rankClass, const Plan& plan, int64_t chunk,
   Bytes weights, gradients, master, states;
   const int64_t stateTensors = optimizerStates(plan.training.optimizer);
   for (const LocalParameter& p : parameters) {
+    if (!p.owned) continue;
     const int64_t ranks = plan.mesh.size(p.replicas);
     weights += share(p.type.bytes(), plan.zeroStage >= 3 ? ranks : 1);
     gradients += share(p.gradientBytes(), plan.zeroStage >= 2 ? ranks : 1);

@@ -61,7 +61,10 @@ int64_t optimizerShards(const Plan& plan, const LocalParameter& p) {
 }
 
 Routine lowerUpdate(const TrainingModel& model, const Plan& plan, LayerCache& layers, int64_t chunk,
-                    const std::vector<LocalParameter>& parameters) {
+                    std::vector<LocalParameter> parameters) {
+  parameters.erase(std::remove_if(parameters.begin(), parameters.end(),
+                                  [](const LocalParameter& p) { return !p.owned; }),
+                   parameters.end());
   std::vector<Buffer> buffers;
   RoutineBuilder builder(Routine::Kind::update, chunk, layers, buffers);
   if (parameters.empty()) return builder.routine();

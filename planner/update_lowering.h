@@ -6,11 +6,11 @@
 
 namespace meshplan {
 
-/// The optimizer step of a chunk: sums what is still Partial (over the tensor axis, and over the
-/// stages of a tied parameter), updates the rank's share in one fused pass, gathers the updated
-/// weights under ZeRO-1 and ZeRO-2.
+/// The optimizer step of the parameters that a chunk owns: sums what is still Partial (over the
+/// tensor axis, and over the stages of a tied parameter), updates the rank's share in one fused
+/// pass, gathers the updated weights under ZeRO-1 and ZeRO-2.
 Routine lowerUpdate(const TrainingModel& model, const Plan& plan, LayerCache& layers, int64_t chunk,
-                    const std::vector<LocalParameter>& parameters);
+                    std::vector<LocalParameter> parameters);
 
 /// Ranks that share one parameter's optimizer state (1 below ZeRO-1).
 int64_t optimizerShards(const Plan& plan, const LocalParameter& parameter);

@@ -28,12 +28,13 @@ class MappedFile {
  public:
   explicit MappedFile(const std::string& path) : descriptor_(::open(path.c_str(), O_RDONLY)) {
     struct stat info = {};
-    if (descriptor_ < 0 || ::fstat(descriptor_, &info) != 0) fail(std::strerror(errno));
+    if (descriptor_ < 0 || ::fstat(descriptor_, &info) != 0)
+      fail(std::string("cannot be read: ") + std::strerror(errno));
     if (!S_ISREG(info.st_mode)) fail("is not a file");
     size_ = static_cast<size_t>(info.st_size);
     if (size_ == 0) fail("is empty");
     data_ = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor_, 0);
-    if (data_ == MAP_FAILED) fail(std::strerror(errno));
+    if (data_ == MAP_FAILED) fail(std::string("cannot be read: ") + std::strerror(errno));
   }
   ~MappedFile() {
     if (data_ != MAP_FAILED) ::munmap(data_, size_);

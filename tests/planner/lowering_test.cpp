@@ -239,6 +239,30 @@ TEST(Lowering, ATiedTableIsReducedBetweenItsStages) {
             2.0 * static_cast<double>(p.model.graph.parameterCount() + 32000 * 2048));
 }
 
+TEST(Lowering, AParameterOfTwoChunksOfOneStageIsHeldReducedAndUpdatedOnce) {
+  Planned p({1, 1, 2, 2});
+  p.plan.schedule = ScheduleKind::interleaved;
+  p.plan.virtualStages = 3;
+  p.stages(6);
+  // Six chunks put the embedding and the head on different stages, two chunks of one stage share it.
+  const auto blocks = static_cast<int64_t>(p.model.chain.blocks.size());
+  const Program apart = p.lowered();
+  EXPECT_GT(residentBytes(apart, MemoryCategory::weights),
+            2.0 * static_cast<double>(p.model.graph.parameterCount()));
+  p.plan.mesh.pipeline = 1;
+  p.plan.mesh.data = 4;
+  p.plan.globalBatch = 16;
+  p.plan.virtualStages = 2;
+  p.plan.chunkStarts = {0, blocks / 2, blocks};
+  const Program together = p.lowered();
+  EXPECT_EQ(residentBytes(together, MemoryCategory::weights),
+            2.0 * static_cast<double>(p.model.graph.parameterCount()));
+  EXPECT_EQ(
+      collectives(together, Routine::Kind::backward, CollectiveKind::allReduce, MeshAxis::data)
+          .bytes,
+      4.0 * static_cast<double>(p.model.graph.parameterCount()));
+}
+
 TEST(Lowering, RefusesPlansThatContradictThemselves) {
   Planned p({1, 1, 2, 1});
   const auto problem = [&](auto edit) -> std::string {
