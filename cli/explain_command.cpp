@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -25,6 +26,7 @@ using nlohmann::ordered_json;
 
 constexpr size_t kMostNeighbours = 12;
 constexpr double kNearlyFull = 0.9;
+constexpr double kClearlyFaster = 0.001;
 constexpr const char* kDescription =
     "Says why a plan is what it is: its time and memory, its critical path, its neighbours.\n"
     "\n"
@@ -129,11 +131,10 @@ class ExplainCommand : public Command {
     const Planning planning(file.model, file.plan.training,
                             clusterFromJson(file.clusterJson, path_), file.memoryLimit);
     const Plan plan = loadPlan(file, planning);
-    const Simulated simulated = simulatePlan(planning.context(), plan, {.recordSpans = true});
-    PlanReport report = reportOf(planning.context(), plan, simulated);
+    PlanReport report = evaluatePlan(planning.context(), plan);
     report.label = "this plan";
     if (whyNot_.empty())
-      print(explain(planning, report, simulated));
+      print(explain(planning, report));
     else
       print(compare(planning, report, filter));
     if (!trace_.empty()) writeTrace(trace_, planning, plan);
@@ -151,9 +152,10 @@ class ExplainCommand : public Command {
     }
   }
 
-  std::string explain(const Planning& planning, const PlanReport& report,
-                      const Simulated& simulated) const {
+  std::string explain(const Planning& planning, const PlanReport& report) const {
     const Bytes limit = planning.context().memoryLimit;
+    const Simulated simulated =
+        simulatePlan(planning.context(), report.plan, {.recordSpans = true});
     const auto path = criticalWork(simulated, planning.training().graph);
     const auto others = ranked(neighbours(planning.context(), report), report);
     if (json()) return explainJson(planning, report, path, others);
@@ -161,16 +163,18 @@ class ExplainCommand : public Command {
                       wrap(bindingConstraint(report, limit), 100, "") + "\n" +
                       bold("The critical path, by what it waits for") + "\n" +
                       criticalWorkText(path);
-    const bool better =
-        !others.empty() && others.front().feasible && others.front().stepTime < report.stepTime;
     out += "\n" + bold("One choice changed") + "\n" + neighbourText(others, report, limit);
-    if (better)
-      out += fmt::format("\n{} is faster than this plan: plan again.\n",
-                         shortStrategy(others.front()));
-    else if (!others.empty() && others.front().feasible)
-      out += fmt::format("\nThe runner-up is {}, {} slower.\n", shortStrategy(others.front()),
-                         percentText(others.front().stepTime / report.stepTime - 1));
+    if (!others.empty() && others.front().feasible) out += "\n" + runnerUp(report, others.front());
     return out;
+  }
+
+  static std::string runnerUp(const PlanReport& report, const PlanReport& next) {
+    const double slower = next.stepTime / report.stepTime - 1;
+    if (slower < -kClearlyFaster)
+      return fmt::format("{} is {} faster than this plan: plan again.\n", shortStrategy(next),
+                         percentText(-slower));
+    return fmt::format("The runner-up is {}, {} slower.\n", shortStrategy(next),
+                       percentText(std::max(slower, 0.0)));
   }
 
   static std::string explainJson(const Planning& planning, const PlanReport& report,

@@ -28,8 +28,8 @@ Table humanTable(const std::vector<PlanReport>& reports, const Planning& plannin
               {}};
   for (size_t i = 0; i < reports.size(); ++i) {
     const PlanReport& r = reports[i];
-    table.rows.push_back({fmt::format("{}", i + 1), r.label, shortStrategy(r),
-                          secondsText(r.stepTime),
+    const std::string number = reports.size() > 1 ? fmt::format("{}", i + 1) : std::string();
+    table.rows.push_back({number, r.label, shortStrategy(r), secondsText(r.stepTime),
                           groupedText(tokens ? r.tokensPerSecond : r.samplesPerSecond),
                           fmt::format("{:.1f}", r.tflopsPerDevice), percentText(r.mfu),
                           bytesText(r.peakMemory), r.feasible ? "" : "does not fit"});
@@ -104,7 +104,7 @@ Table memoryTable(const PlanReport& r, Bytes limit) {
 }
 
 std::string stageText(const PlanReport& r, size_t stage) {
-  return r.plan.mesh.pipeline > 1 ? fmt::format(" of stage {}", stage) : std::string();
+  return r.plan.mesh.pipeline > 1 ? fmt::format(", stage {}", stage) : std::string();
 }
 
 std::string provenanceText(const PlanReport& r) {
@@ -157,10 +157,10 @@ Table reportTable(const std::vector<PlanReport>& reports, const Planning& planni
 
 std::string breakdownText(const PlanReport& r, const Planning& planning) {
   const Bytes limit = planning.context().memoryLimit;
-  return section(fmt::format("Where the step's {} go{}", secondsText(r.stepTime),
+  return section(fmt::format("Where the {} of a step go{}", secondsText(r.stepTime),
                              stageText(r, r.slowestStage))) +
          render(timeTable(r), TableFormat::text, "  ") +
-         section(fmt::format("Memory of the fullest device{}, of {}", stageText(r, r.peakStage),
+         section(fmt::format("Memory of the fullest device{} (of {})", stageText(r, r.peakStage),
                              bytesText(limit))) +
          render(memoryTable(r, limit), TableFormat::text, "  ") +
          fmt::format("  the peak is at {}\n", r.peakOwner);
