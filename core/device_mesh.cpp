@@ -63,7 +63,8 @@ DeviceMesh::DeviceMesh(const Cluster& cluster, MeshShape shape) : shape_(shape) 
 MeshCoordinates DeviceMesh::coordinates(int64_t rank) const {
   const int64_t stage = rank / (shape_.tensor * shape_.expert * shape_.data);
   const int64_t replica = rank / shape_.tensor;
-  return {rank % shape_.tensor, replica % shape_.expert, replica / shape_.expert % shape_.data, stage};
+  return {rank % shape_.tensor, replica % shape_.expert, replica / shape_.expert % shape_.data,
+          stage};
 }
 
 int64_t DeviceMesh::rank(const MeshCoordinates& c) const {

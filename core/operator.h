@@ -16,8 +16,8 @@ namespace meshplan {
 ///   reduce      results sum over it: a split leaves results Partial
 ///   normalised  a statistic over it is needed (softmax, norms): a split costs a small collective
 ///   streamed    can be consumed in blocks with a running state (keys in attention)
-///   halo        neighbours are needed (spatial dimensions of a convolution); not split in this version
-///   opaque      nothing known; never split
+///   halo        neighbours are needed (spatial dimensions of a convolution); not split in this
+///   version opaque      nothing known; never split
 enum class AxisKind : uint8_t { parallel, reduce, normalised, streamed, halo, opaque };
 
 struct Axis {
@@ -28,8 +28,9 @@ struct Axis {
 
 inline constexpr int8_t kNoAxis = -1;
 
-/// The axes that one tensor dimension walks, outermost first: a merged dimension (heads x head size) walks several.
-/// Only the outermost axis of extent > 1 can be split, because only that keeps each shard contiguous.
+/// The axes that one tensor dimension walks, outermost first: a merged dimension (heads x head
+/// size) walks several. Only the outermost axis of extent > 1 can be split, because only that keeps
+/// each shard contiguous.
 struct DimWalk {
   int8_t outer = kNoAxis, middle = kNoAxis, inner = kNoAxis;
   bool has(int8_t axis) const {
@@ -39,8 +40,8 @@ struct DimWalk {
 };
 using TensorWalk = std::vector<DimWalk>;  // one per dimension
 
-/// An operator as a nest of named loops, and which loops each dimension of each tensor walks. Every placement of every
-/// tensor under a strategy follows from this table (docs/architecture.md).
+/// An operator as a nest of named loops, and which loops each dimension of each tensor walks. Every
+/// placement of every tensor under a strategy follows from this table (docs/architecture.md).
 struct LoopNest {
   std::vector<Axis> axes;
   std::vector<TensorWalk> inputs, outputs;
@@ -51,16 +52,27 @@ struct LoopNest {
   }
 };
 
-/// Families that share a cost formula. `view` costs nothing (a reshape); `movement` copies; `opaque` is an operator
-/// that Meshplan does not know: memory-bound, never split.
+/// Families that share a cost formula. `view` costs nothing (a reshape); `movement` copies;
+/// `opaque` is an operator that Meshplan does not know: memory-bound, never split.
 enum class OpClass : uint8_t {
-  contraction, convolution, attention, normalization, elementwise, reduction,
-  movement,    view,        embedding, loss,          recurrent,   moe,
-  optimizer,   opaque
+  contraction,
+  convolution,
+  attention,
+  normalization,
+  elementwise,
+  reduction,
+  movement,
+  view,
+  embedding,
+  loss,
+  recurrent,
+  moe,
+  optimizer,
+  opaque
 };
 
-/// How gradients are made: not at all; one operator for all inputs; or one for input 0 (backward-input) and one for all
-/// others (backward-weight), which schedules may place apart.
+/// How gradients are made: not at all; one operator for all inputs; or one for input 0
+/// (backward-input) and one for all others (backward-weight), which schedules may place apart.
 enum class GradientKind : uint8_t { none, fused, split };
 
 /// Sets of forward inputs and outputs, bit i for slot i.
@@ -68,16 +80,17 @@ struct SlotSet {
   uint32_t inputs = 0, outputs = 0;
 };
 
-/// An operator's types, which may be the local (sharded) ones: nothing in a def may rely on global extents kept in
-/// attributes. Inputs are never absent: importers drop optional inputs and say so in attributes.
+/// An operator's types, which may be the local (sharded) ones: nothing in a def may rely on global
+/// extents kept in attributes. Inputs are never absent: importers drop optional inputs and say so
+/// in attributes.
 struct OpContext {
   const Attributes& attributes;
   std::span<const TensorType> inputs;
   std::span<const TensorType> outputs;
 };
 
-/// Everything the planner knows about a kind of operator. docs/operators.md lists all of them with inputs and
-/// attributes; core/operators/ has one file per family.
+/// Everything the planner knows about a kind of operator. docs/operators.md lists all of them with
+/// inputs and attributes; core/operators/ has one file per family.
 struct OperatorDef {
   std::string_view name;
   OpClass opClass = OpClass::opaque;
@@ -88,19 +101,21 @@ struct OperatorDef {
   /// The loop nest, with one walk per input and per output.
   LoopNest (*nest)(const OpContext&) = nullptr;
 
-  /// Forward FLOPs (a multiply-add is 2). Null: 2 x product of all axis extents for contractions and convolutions, one
-  /// per output element otherwise (0 for views, movements and embeddings).
+  /// Forward FLOPs (a multiply-add is 2). Null: 2 x product of all axis extents for contractions
+  /// and convolutions, one per output element otherwise (0 for views, movements and embeddings).
   double (*flops)(const OpContext&) = nullptr;
 
-  /// Bytes moved to and from device memory by the forward pass. Null: each input read and each output written once
-  /// (0 for views).
+  /// Bytes moved to and from device memory by the forward pass. Null: each input read and each
+  /// output written once (0 for views).
   double (*bytes)(const OpContext&) = nullptr;
 
   GradientKind gradient = GradientKind::none;
-  /// What the gradient with respect to input `wrt` reads besides the outputs' gradients. Null: nothing.
+  /// What the gradient with respect to input `wrt` reads besides the outputs' gradients. Null:
+  /// nothing.
   SlotSet (*needs)(const OpContext&, int wrt) = nullptr;
-  /// FLOPs of all gradients together, as a multiple of the forward FLOPs (a split contraction costs 1 per operand).
-  /// `backwardFlopsOf`, where set, decides by attributes (attention); read both through `backwardRatio`.
+  /// FLOPs of all gradients together, as a multiple of the forward FLOPs (a split contraction costs
+  /// 1 per operand). `backwardFlopsOf`, where set, decides by attributes (attention); read both
+  /// through `backwardRatio`.
   double backwardFlops = 1;
   double (*backwardFlopsOf)(const Attributes&) = nullptr;
 
@@ -108,7 +123,8 @@ struct OperatorDef {
   bool linear = false;
 };
 
-/// The def of that name, or nullptr. Names are case-sensitive and follow ONNX where ONNX has the operator.
+/// The def of that name, or nullptr. Names are case-sensitive and follow ONNX where ONNX has the
+/// operator.
 const OperatorDef* findOperatorDef(std::string_view name);
 /// As above; an unknown name is a bug and throws Error(internal).
 const OperatorDef& operatorDef(std::string_view name);
@@ -119,8 +135,9 @@ Flops forwardFlops(const OperatorDef& def, const OpContext& context);
 double forwardBytes(const OperatorDef& def, const OpContext& context);
 double backwardRatio(const OperatorDef& def, const Attributes& attributes);
 
-/// The local nest: axis extents taken from the local types (an axis's extent is global in `nest` only if the types are).
-/// Checks that each dimension equals the product of the axes it walks where all are known; used by tests.
+/// The local nest: axis extents taken from the local types (an axis's extent is global in `nest`
+/// only if the types are). Checks that each dimension equals the product of the axes it walks where
+/// all are known; used by tests.
 bool nestMatchesTypes(const LoopNest& nest, const OpContext& context);
 
 }  // namespace meshplan

@@ -244,7 +244,8 @@ TEST(Lowering, AParameterOfTwoChunksOfOneStageIsHeldReducedAndUpdatedOnce) {
   p.plan.schedule = ScheduleKind::interleaved;
   p.plan.virtualStages = 3;
   p.stages(6);
-  // Six chunks put the embedding and the head on different stages, two chunks of one stage share it.
+  // Six chunks put the embedding and the head on different stages, two chunks of one stage share
+  // it.
   const auto blocks = static_cast<int64_t>(p.model.chain.blocks.size());
   const Program apart = p.lowered();
   EXPECT_GT(residentBytes(apart, MemoryCategory::weights),
