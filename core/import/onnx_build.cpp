@@ -20,7 +20,7 @@ int64_t longDims(const Shape& shape) {
 bool mayTrain(std::string_view def, const Shape& shape) {
   const size_t rank = shape.size();
   if (def == "Mul") return longDims(shape) <= 1;
-  if (def != "Add" && def != "Sum") return true;
+  if (def != "Add" && def != "Sum" && def != "Sub") return true;
   const bool square = rank >= 3 && shape[rank - 1] == shape[rank - 2] && shape[rank - 1] > 1;
   return longDims(shape) <= 2 && !square;
 }
@@ -75,7 +75,8 @@ Role roleOf(const OperatorDef& def, size_t index) {
     default:
       break;
   }
-  const bool scales = def.name == "Add" || def.name == "Mul" || def.name == "Sum";
+  const bool scales = def.name == "Add" || def.name == "Mul" || def.name == "Sum" ||
+                      (def.name == "Sub" && index == 0);
   if (def.name == "PRelu" && index == 1) return Role::weight;
   return scales ? Role::elementwise : Role::other;
 }
@@ -292,7 +293,10 @@ void OnnxBuilder::nameAfter(const Value& value, const std::string& name) {
 }
 
 void OnnxBuilder::warnOnce(const std::string& text) {
-  if (std::find(warnings.begin(), warnings.end(), text) == warnings.end()) warnings.push_back(text);
+  constexpr size_t kMost = 30;
+  if (warnings.size() > kMost) return;
+  if (std::find(warnings.begin(), warnings.end(), text) != warnings.end()) return;
+  warnings.push_back(warnings.size() < kMost ? text : "more warnings of this kind are left out");
 }
 
 void OnnxBuilder::countNode() {

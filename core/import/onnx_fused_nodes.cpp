@@ -118,6 +118,16 @@ std::vector<Value> skipNorm(OnnxNode& node) {
   return {y, y, y, sum};
 }
 
+/// Words, positions and (optional) segments looked up, added and normalised.
+std::vector<Value> embedNorm(OnnxNode& node) {
+  Value sum = node.add("Embedding", {node.input(0), node.input(2)})[0];
+  sum = node.add("PositionEmbedding", {sum, node.input(3)})[0];
+  if (node.has(1) && node.has(4))
+    sum = node.add("Add", {sum, node.add("Embedding", {node.input(1), node.input(4)})[0]})[0];
+  return node.add("LayerNormalization", {sum, node.input(5), node.input(6)},
+                  {{"axis", int64_t{-1}}});
+}
+
 std::vector<Value> gelu(OnnxNode& node) {
   Value x = node.input(0);
   if (node.has(1)) x = node.add("Add", {x, node.input(1)})[0];
@@ -166,6 +176,7 @@ constexpr Translation kRows[] = {{"Attention", nullptr, attention},
                                  {"GroupQueryAttention", nullptr, groupQueryAttention},
                                  {"SkipLayerNormalization", nullptr, skipNorm},
                                  {"SkipSimplifiedLayerNormalization", nullptr, skipNorm},
+                                 {"EmbedLayerNormalization", nullptr, embedNorm},
                                  {"FastGelu", nullptr, gelu},
                                  {"BiasGelu", nullptr, gelu},
                                  {"FusedMatMul", nullptr, fusedMatMul},

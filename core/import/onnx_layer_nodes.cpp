@@ -32,6 +32,60 @@ std::vector<Value> gemm(OnnxNode& node) {
   return realise(node, {"Gemm", node.present(), node.plainAttributes()});
 }
 
+/// An Einsum of two operands of rank 4 that is one product per pair of shared dimensions.
+struct EinsumProduct {
+  std::string left, right, result;
+  std::string batch;
+  char m = 0, n = 0, k = 0;
+  bool fits = false;
+};
+
+EinsumProduct parseProduct(std::string equation) {
+  equation.erase(std::remove(equation.begin(), equation.end(), ' '), equation.end());
+  EinsumProduct p;
+  const size_t comma = equation.find(','), arrow = equation.find("->");
+  if (equation.size() != 15 || comma != 4 || arrow != 9) return p;
+  p.left = equation.substr(0, 4);
+  p.right = equation.substr(5, 4);
+  p.result = equation.substr(11);
+  const auto in = [](const std::string& s, char c) { return s.find(c) != std::string::npos; };
+  for (char c : p.result) {
+    if (in(p.left, c) && in(p.right, c)) p.batch += c;
+    if (in(p.left, c) && !in(p.right, c)) p.m = c;
+    if (!in(p.left, c) && in(p.right, c)) p.n = c;
+  }
+  for (char c : p.left)
+    if (in(p.right, c) && !in(p.result, c)) p.k = c;
+  p.fits = p.batch.size() == 2 && p.m && p.n && p.k;
+  return p;
+}
+
+/// The dimensions called `from` in the order `to`.
+Value permuted(OnnxNode& node, const Value& x, const std::string& from, const std::string& to) {
+  if (from == to) return x;
+  std::vector<int64_t> perm;
+  for (char c : to) perm.push_back(static_cast<int64_t>(from.find(c)));
+  return node.add("Transpose", {x}, {{"perm", perm}})[0];
+}
+
+/// Products of activations, as attention written with Einsum, become a MatMul between
+/// transpositions.
+std::vector<Value> einsum(OnnxNode& node) {
+  const bool pair =
+      node.inputs.size() == 2 && !node.input(0).isConstant() && !node.input(1).isConstant();
+  EinsumProduct p = parseProduct(pair ? node.getString("equation", "") : "");
+  if (!p.fits) return realise(node, {"Einsum", node.present(), node.plainAttributes()});
+  const bool swap = p.result.find(p.n) < p.result.find(p.m);
+  Value a = node.input(swap ? 1 : 0), b = node.input(swap ? 0 : 1);
+  if (swap) {
+    std::swap(p.left, p.right);
+    std::swap(p.m, p.n);
+  }
+  a = permuted(node, a, p.left, p.batch + p.m + p.k);
+  b = permuted(node, b, p.right, p.batch + p.k + p.n);
+  return {permuted(node, node.add("MatMul", {a, b})[0], p.batch + p.m + p.n, p.result)};
+}
+
 Canonical maxPool(OnnxNode& node) {
   Attributes attributes = node.plainAttributes();
   if (node.outputUsed(1)) attributes.set("outputs", int64_t{2});
@@ -152,6 +206,7 @@ std::vector<Value> quantize(OnnxNode& node) {
 
 constexpr Translation kRows[] = {{"MatMul", nullptr, matMul},
                                  {"Gemm", nullptr, gemm},
+                                 {"Einsum", nullptr, einsum},
                                  {"Conv", convolution},
                                  {"ConvTranspose", convolution},
                                  {"MaxPool", maxPool},

@@ -1,13 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/import/onnx_matcher.h"
 
-#include <algorithm>
-
 namespace meshplan {
 
 Matcher::Matcher(const Graph& graph)
-    : graph_(graph), live_(liveOperators(graph, {})), output_(graph.tensorCount()) {
-  for (TensorId t : graph.outputs()) output_[t.index()] = true;
+    : graph_(graph),
+      live_(liveOperators(graph, {})),
+      readers_(graph.tensorCount()),
+      reader_(graph.tensorCount()) {
+  for (size_t i = 0; i < live_.size(); ++i) {
+    if (!live_[i]) continue;
+    for (TensorId t : graph.op(OpId(i)).inputs) {
+      if (reader_[t.index()] != OpId(i)) ++readers_[t.index()];
+      reader_[t.index()] = OpId(i);
+    }
+  }
+  for (TensorId t : graph.outputs()) {
+    ++readers_[t.index()];
+    reader_[t.index()] = {};
+  }
 }
 
 TensorId Matcher::strip(TensorId t) const {
@@ -28,23 +39,13 @@ const Operator* Matcher::made(TensorId t, std::string_view def) const {
   return op && op->def->name == def ? op : nullptr;
 }
 
-std::vector<OpId> Matcher::readers(TensorId t) const {
-  std::vector<OpId> result;
-  for (OpId id : graph_.tensor(t).consumers)
-    if (live_[id.index()]) result.push_back(id);
-  std::sort(result.begin(), result.end());
-  result.erase(std::unique(result.begin(), result.end()), result.end());
-  if (output_[t.index()]) result.emplace_back();
-  return result;
-}
-
 OpId Matcher::onlyReader(TensorId t) const {
-  while (true) {
-    const std::vector<OpId> all = readers(t);
-    if (all.size() != 1 || !all[0].valid()) return {};
-    if (graph_.op(all[0]).def->name != "Cast") return all[0];
-    t = graph_.output(all[0]);
+  while (readers_[t.index()] == 1) {
+    const OpId reader = reader_[t.index()];
+    if (!reader.valid() || graph_.op(reader).def->name != "Cast") return reader;
+    t = graph_.output(reader);
   }
+  return {};
 }
 
 bool Matcher::isConstant(TensorId t) const {

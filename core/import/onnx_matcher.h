@@ -29,8 +29,8 @@ class Matcher {
   const Operator* made(TensorId t, std::string_view def) const;
   /// The same tensor, casts aside.
   bool same(TensorId a, TensorId b) const { return strip(a) == strip(b); }
-  /// Live readers; being an output of the graph counts as one more.
-  std::vector<OpId> readers(TensorId t) const;
+  /// How many live operators read the tensor; being an output of the graph counts as one more.
+  uint32_t readers(TensorId t) const { return readers_[t.index()]; }
   /// The only reader of a tensor (casts looked through), or an invalid id.
   OpId onlyReader(TensorId t) const;
   /// A tensor that no input decides.
@@ -41,7 +41,9 @@ class Matcher {
 
  private:
   const Graph& graph_;
-  std::vector<bool> live_, output_;
+  std::vector<bool> live_;
+  std::vector<uint32_t> readers_;
+  std::vector<OpId> reader_;  // one of them
 };
 
 }  // namespace meshplan

@@ -44,8 +44,9 @@ void collect(const onnx::GraphProto& graph, const Producers& producers,
   for (const auto& output : graph.output())
     if (const auto it = producers.find(output.name()); it != producers.end())
       found.push_back(it->second);
+  std::sort(own.begin(), own.end());
   for (size_t producer : found)
-    if (std::find(own.begin(), own.end(), producer) == own.end()) reads.push_back(producer);
+    if (!std::binary_search(own.begin(), own.end(), producer)) reads.push_back(producer);
 }
 
 /// The producers of everything that the node or its subgraphs name.

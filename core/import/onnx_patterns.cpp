@@ -99,6 +99,33 @@ Found matchShiftedNorm(const Matcher& m, const Operator& op) {
   return std::nullopt;
 }
 
+/// The operands of a product, `of` first; nothing when `of` is no operand.
+std::optional<TensorId> factorBeside(const Matcher& m, TensorId product, TensorId of) {
+  const Operator* mul = m.made(product, "Mul");
+  const TensorId factor = mul ? m.other(*mul, of) : TensorId();
+  return factor.valid() ? std::optional(factor) : std::nullopt;
+}
+
+/// Layer normalisation as TensorFlow writes it: x·s + (β - mean(x)·s), s = γ / sqrt(variance + ε).
+Found matchFoldedNorm(const Matcher& m, const Operator& op) {
+  if (op.def->name != "Add") return std::nullopt;
+  for (size_t i = 0; i < 2; ++i) {
+    const Operator *scaled = m.made(op.inputs[i], "Mul"), *sub = m.made(op.inputs[1 - i], "Sub");
+    if (!scaled || !sub || !isScale(m, sub->inputs[0])) continue;
+    for (size_t k = 0; k < 2; ++k) {
+      const TensorId x = scaled->inputs[k], factor = scaled->inputs[1 - k];
+      const auto mean = factorBeside(m, sub->inputs[1], factor);
+      const Operator* reduce = mean ? meanOf(m, *mean) : nullptr;
+      const Operator* inverse = m.made(factor, "Mul");
+      if (!reduce || !m.same(reduce->inputs[0], x) || !inverse) continue;
+      for (TensorId gamma : inverse->inputs)
+        if (isScale(m, gamma))
+          return single("LayerNormalization", {x, gamma, sub->inputs[0]}, {{"axis", int64_t{-1}}});
+    }
+  }
+  return std::nullopt;
+}
+
 /// x·σ(x), x·σ(cx), x·hardσ(x), x·tanh(softplus(x)).
 Found matchGate(const Matcher& m, const Operator& op) {
   if (op.def->name != "Mul") return std::nullopt;
@@ -172,7 +199,7 @@ Found matchBias(const Matcher& m, const Operator& op) {
     const Operator& linear = m.graph().op(id);
     if (linear.def->name != "Linear" || linear.inputs.size() != 2) continue;
     if (m.shape(bias)[0] != m.shape(op.inputs[i]).back()) continue;
-    if (m.readers(op.inputs[i]).size() != 1) continue;
+    if (m.readers(op.inputs[i]) != 1) continue;
     return single("Linear", {linear.inputs[0], linear.inputs[1], bias}, linear.attributes);
   }
   return std::nullopt;
@@ -215,7 +242,7 @@ Found matchFlattened(const Matcher& m, const Operator& op) {
   if (!linear || linear->def->name != "Linear") return std::nullopt;
   const Operator* before = m.made(linear->inputs[0], "Reshape");
   Shape shape = m.shape(op.outputs[0]);
-  const bool fits = before && m.readers(op.inputs[0]).size() == 1 && shape.size() > 2 &&
+  const bool fits = before && m.readers(op.inputs[0]) == 1 && shape.size() > 2 &&
                     m.shape(op.inputs[0]).size() == 2 &&
                     shape.back() == m.shape(op.inputs[0]).back();
   if (!fits) return std::nullopt;
@@ -245,6 +272,7 @@ Replacements findPatterns(const Graph& graph, const std::function<bool(TensorId)
     Found match = matchAttention(m, id, causal, request.attention.value_or("flash"));
     attentions += match.has_value();
     if (!match) match = matchShiftedNorm(m, op);
+    if (!match) match = matchFoldedNorm(m, op);
     if (!match) match = matchNorm(m, op);
     if (!match) match = matchGate(m, op);
     if (!match) match = matchBias(m, op);

@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMaxRank = 24;
+constexpr size_t kMaxRank = 16;
 constexpr int kExternal = 1;  // TensorProto.DataLocation
 
 /// A regular file mapped read-only.

@@ -86,17 +86,23 @@ std::vector<TensorType> inferConcat(const Attributes& a, Types in) {
   return {out};
 }
 
-/// All tensors share every axis but `axis`, where each has an opaque one of its own.
+/// All tensors share every axis but `axis`, where each size has an opaque one of its own (as far as
+/// axes can be numbered).
 LoopNest joinNest(const OpContext& c, size_t axis) {
+  constexpr size_t kMaxAxes = 100;
   LoopNest nest;
   const std::vector<int8_t> dims = addDims(nest, c.outputs[0].shape);
   nest.axes[axis].kind = AxisKind::opaque;
+  const auto axisOf = [&](int64_t extent) {
+    if (nest.axes[axis].extent == extent) return dims[axis];
+    for (size_t i = dims.size(); i < nest.axes.size(); ++i)
+      if (nest.axes[i].extent == extent) return static_cast<int8_t>(i);
+    return nest.axes.size() < kMaxAxes ? nest.addAxis("part", extent, AxisKind::opaque) : kNoAxis;
+  };
   const auto walk = [&](const TensorType& t) {
     TensorWalk w;
     for (size_t i = 0; i < t.shape.size(); ++i)
-      w.push_back({i == axis && t.shape[i] != nest.axes[axis].extent
-                       ? nest.addAxis("part", t.shape[i], AxisKind::opaque)
-                       : dims[i]});
+      w.push_back({i == axis ? axisOf(t.shape[i]) : dims[i]});
     return w;
   };
   for (const TensorType& t : c.inputs) nest.inputs.push_back(walk(t));
@@ -111,8 +117,10 @@ LoopNest concatNest(const OpContext& c) {
 std::vector<int64_t> splitSizes(const Attributes& a, int64_t extent) {
   std::vector<int64_t> sizes = a.getInts("split");
   if (!sizes.empty()) return sizes;
+  constexpr int64_t kMaxParts = 1 << 16;
   const int64_t parts = a.getInt("num_outputs", 2);
-  if (parts < 1 || parts > extent) rejectInputs("cannot split into " + std::to_string(parts));
+  if (parts < 1 || parts > std::min(extent, kMaxParts))
+    rejectInputs("cannot split into " + std::to_string(parts));
   for (int64_t i = 0, each = ceilDiv(extent, parts); i < parts; ++i)
     sizes.push_back(std::max<int64_t>(0, std::min(each, extent - i * each)));
   return sizes;

@@ -206,8 +206,10 @@ std::vector<TensorType> inferSqueeze(const Attributes& a, Types in) {
 
 std::vector<TensorType> inferUnsqueeze(const Attributes& a, Types in) {
   expectInputs(in, 1, 1);
+  constexpr size_t kMaxRank = 64;
   TensorType out = in[0];
   const size_t rank = out.shape.size() + a.getInts("axes").size();
+  if (rank > kMaxRank) rejectInputs("a tensor would have rank " + std::to_string(rank));
   for (size_t axis : axesOf(a, rank))
     out.shape.insert(out.shape.begin() + static_cast<int64_t>(axis), 1);
   return {out};

@@ -210,6 +210,52 @@ TEST(OnnxImport, recurrentLayersKeepTheirWeights) {
   EXPECT_EQ(model.graph.tensor(lstm.outputs[0]).type.shape, (Shape{5, 2, 2, 12}));
 }
 
+TEST(OnnxImport, aWeightUsedInPartsIsOneParameter) {
+  OnnxFile file;
+  file.input("x", {5, 2, 8}).weight("w", {1, 48, 8}).weight("r", {1, 48, 12}).output("y");
+  file.ints("at", {0}).ints("mid", {24}).ints("end", {48}).ints("one", {1});
+  file.node("Slice", {"w", "at", "mid", "one"}, {"w0"})
+      .node("Slice", {"w", "mid", "end", "one"}, {"w1"});
+  file.node("Concat", {"w1", "w0"}, {"ws"}).attr("axis", int64_t{1});
+  file.node("LSTM", {"x", "ws", "r"}, {"y"}).attr("hidden_size", int64_t{12});
+  const Model model = file.import();
+  EXPECT_EQ(model.graph.parameterCount(), 48 * 20);
+  EXPECT_EQ(countOf(model.graph, "Slice") + countOf(model.graph, "Concat"), 0);
+}
+
+TEST(OnnxImport, aPositionTableCountsWholeThoughOnlyAPartIsRead) {
+  OnnxFile file;
+  file.input("x", {2, 6, 8}).weight("positions", {1, 64, 8}).output("y");
+  file.ints("zero", {0}).ints("six", {6}).ints("one", {1});
+  file.node("Slice", {"positions", "zero", "six", "one"}, {"p"}).node("Add", {"x", "p"}, {"y"});
+  EXPECT_EQ(file.import().graph.parameterCount(), 64 * 8);
+}
+
+TEST(OnnxImport, masksAndTablesAreNotTrained) {
+  OnnxFile file;
+  file.input("x", {2, 4, 8, 8}).weight("mask", {1, 1, 8, 8}).weight("table", {1, 1, 8, 8});
+  file.output("y").node("Add", {"x", "mask"}, {"m"}).node("Mul", {"m", "table"}, {"y"});
+  EXPECT_EQ(file.import().graph.parameterCount(), 0);
+}
+
+TEST(OnnxImport, contribOperatorsOfOnnxRuntimeAreRead) {
+  OnnxFile file;
+  const std::string ort = "com.microsoft";
+  file.input("ids", {2, 16}, 7).output("y").weight("words", {100, 64}).weight("places", {32, 64});
+  file.weight("g", {64}).weight("b", {64}).weight("w", {64, 192}).weight("c", {192});
+  file.node("EmbedLayerNormalization", {"ids", "", "words", "places", "", "g", "b"}, {"h"}, "e",
+            ort);
+  file.node("Attention", {"h", "w", "c"}, {"a"}, "a", ort).attr("num_heads", int64_t{4});
+  file.node("SkipLayerNormalization", {"a", "h", "g", "b"}, {"n"}, "s", ort);
+  file.node("FastGelu", {"n"}, {"y"}, "f", ort);
+  const Model model = file.import();
+  EXPECT_EQ(model.graph.tensor(only(model.graph, "Attention").inputs[0]).type.shape,
+            (Shape{2, 4, 16, 16}));
+  EXPECT_EQ(countOf(model.graph, "LayerNormalization"), 2);
+  EXPECT_EQ(countOf(model.graph, "Opaque"), 0);
+  EXPECT_EQ(model.graph.parameterCount(), 132 * 64 + 128 + 65 * 192);
+}
+
 TEST(OnnxImport, nodesMayStandInAnyOrder) {
   OnnxFile file;
   file.input("x", {2, 4}).output("z").node("Relu", {"y"}, {"z"}).node("Neg", {"x"}, {"y"});

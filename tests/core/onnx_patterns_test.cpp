@@ -149,6 +149,62 @@ TEST(OnnxPatterns, decomposedLayerNormalisation) {
   EXPECT_EQ(model.graph.parameterCount(), 32);
 }
 
+TEST(OnnxAttention, writtenWithEinsum) {
+  OnnxFile file;
+  for (const char* name : {"q", "k", "v"}) file.input(name, {2, 8, 4, 16});
+  file.output("o")
+      .node("Einsum", {"k", "q"}, {"s"})
+      .attr("equation", std::string("aecd,abcd->acbe"));
+  file.node("Softmax", {"s"}, {"p"}).node("Einsum", {"p", "v"}, {"o"});
+  file.attr("equation", std::string("acbe,aecd->abcd"));
+  const Model model = file.import();
+  expectAttention(model, false);
+  EXPECT_EQ(countOf(model.graph, "Einsum"), 0);
+  EXPECT_EQ(model.graph.tensor(only(model.graph, "CrossEntropy").inputs[0]).type.shape,
+            (Shape{2, 8, 4, 16}));
+}
+
+TEST(OnnxPatterns, layerNormalisationWithItsMeanFoldedIntoTheShift) {
+  OnnxFile file;
+  file.input("x", {2, 8, 16}).weight("g", {16}).weight("b", {16}).output("y").scalar("eps", 1e-5F);
+  file.node("ReduceMean", {"x"}, {"m"}).attr("axes", Perm{2}).node("Sub", {"x", "m"}, {"d"});
+  file.node("Mul", {"d", "d"}, {"q"}).node("ReduceMean", {"q"}, {"v"}).attr("axes", Perm{2});
+  file.node("Add", {"v", "eps"}, {"e"}).node("Sqrt", {"e"}, {"s"}).node("Reciprocal", {"s"}, {"r"});
+  file.node("Mul", {"r", "g"}, {"f"})
+      .node("Mul", {"f", "x"}, {"xs"})
+      .node("Mul", {"f", "m"}, {"ms"});
+  file.node("Sub", {"b", "ms"}, {"t"}).node("Add", {"xs", "t"}, {"y"});
+  const Model model = file.import();
+  EXPECT_EQ(only(model.graph, "LayerNormalization").inputs.size(), 3U);
+  EXPECT_EQ(countOf(model.graph, "Sub") + countOf(model.graph, "Mul"), 0);
+  EXPECT_EQ(model.graph.parameterCount(), 32);
+}
+
+TEST(OnnxPatterns, linearLayersNeedNoMergedDimensions) {
+  OnnxFile file;
+  file.input("x", {2, 8, 16}).weight("w", {16, 32}).weight("b", {32}).output("y");
+  file.ints("flat", {16, 16}).ints("deep", {2, 8, 32});
+  file.node("Reshape", {"x", "flat"}, {"f"}).node("Gemm", {"f", "w", "b"}, {"h"});
+  file.node("Reshape", {"h", "deep"}, {"y"});
+  const Model model = file.import();
+  EXPECT_EQ(model.graph.tensor(only(model.graph, "Linear").inputs[0]).type.shape,
+            (Shape{2, 8, 16}));
+  EXPECT_EQ(countOf(model.graph, "Reshape"), 0);
+}
+
+TEST(OnnxPatterns, rotaryPositionsFromTheirHalves) {
+  OnnxFile file;
+  file.input("x", {2, 4, 8, 16}).weight("cos", {1, 1, 8, 16}).weight("sin", {1, 1, 8, 16});
+  file.output("y").node("Mul", {"x", "cos"}, {"a"});
+  file.node("Split", {"x"}, {"l", "r"}).attr("axis", int64_t{3}).attr("num_outputs", int64_t{2});
+  file.node("Neg", {"r"}, {"n"}).node("Concat", {"n", "l"}, {"t"}).attr("axis", int64_t{3});
+  file.node("Mul", {"t", "sin"}, {"b"}).node("Add", {"a", "b"}, {"y"});
+  const Model model = file.import();
+  EXPECT_EQ(countOf(model.graph, "Rotary"), 1);
+  EXPECT_EQ(countOf(model.graph, "Concat"), 0);
+  EXPECT_EQ(model.graph.parameterCount(), 0);
+}
+
 TEST(OnnxPatterns, decomposedRootMeanSquareNormalisation) {
   OnnxFile file;
   file.input("x", {2, 8, 16}).weight("g", {16}).output("y").scalar("eps", 1e-5F);
