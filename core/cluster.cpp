@@ -75,6 +75,14 @@ void validateLinkSpec(const LinkSpec& s) {
     reject(place, "its latency is negative or not finite", "give it in seconds, 0 or more");
 }
 
+LinkId directLink(const std::vector<RouteEdge>& edges, uint32_t a, uint32_t b) {
+  const RouteEdge* widest = nullptr;
+  for (const RouteEdge& e : edges)
+    if ((e.a == a && e.b == b) || (e.a == b && e.b == a))
+      if (!widest || e.bandwidth > widest->bandwidth) widest = &e;
+  return widest ? widest->link : LinkId();
+}
+
 }  // namespace
 
 std::string_view linkKindName(LinkKind k) {
@@ -245,6 +253,7 @@ std::vector<LinkId> Cluster::route(DeviceId from, DeviceId to) const {
   std::vector<RouteEdge> edges;
   if (na == nb) {
     edges = t.inside(na);
+    if (const LinkId direct = directLink(edges, a, b); direct.valid()) return {direct};
     path = widestRoute(edges, a, b, from.index());
     if (!path.empty()) return path;
   }

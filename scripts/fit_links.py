@@ -6,8 +6,8 @@
 
 FOLDER holds the tables named below (their first lines name the sources). Half of the rows of every table, chosen by a
 hash of the row, are fitted; the errors are of the other half. --write puts the parameters into
-profiles/catalog/links.json. The formulas are those of planner/collective_cost.cpp, docs/cost_model.md derives them;
-tests/planner/collective_cost_test.cpp holds the values that tie the two together. Standard library only.
+profiles/catalog/links.json, and predictions into tests/golden/collective_times.csv, with which a test compares those
+of planner/collective_cost.cpp: the formulas here are the same ones (docs/cost_model.md). Standard library only.
 """
 import csv
 import hashlib
@@ -19,6 +19,7 @@ import re
 import sys
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+GOLDEN = os.path.join(ROOT, "tests", "golden", "collective_times.csv")
 CATALOG = os.path.join(ROOT, "profiles", "catalog", "links.json")
 MIB = 1 << 20
 RELAY = 0.82  # kRelayEfficiency of planner/group_topology.cpp
@@ -93,10 +94,14 @@ class Machine:
         self.intra, self.inter = intra, inter
         self.direct = links[intra]["kind"] == "nvlink"
         self.link_bandwidth = links[intra]["bandwidth"] * width
-        self.intra_latency = links[intra]["latency"] * (1 if self.direct else 2)
+        self.hop = links[intra]["latency"]
         if inter:
             self.nic = links[inter]["bandwidth"] * nic_width
             self.inter_latency = 2 * links[inter]["latency"] + 4 * pcie
+
+    def latency(self, n):
+        """Of the longest route between neighbours of a ring: through a switch, or forwarded by a device."""
+        return self.hop * (1 if self.direct and n != 5 else 2)
 
     def bandwidth(self, n):
         return self.link_bandwidth * (ring_count(n) if self.direct else 1)
@@ -106,7 +111,7 @@ def predict(m, params, kind, n, nodes, size):
     p = params[m.intra]
     g = n // nodes
     bandwidth = m.bandwidth(g)
-    hop = p["hop_latency"] + m.intra_latency
+    hop = p["hop_latency"] + m.latency(g)
     if kind == "a2a":
         part = size / n / n
         return p["transfer_latency"] + part * (n - 1) / (bandwidth * p["transfer_efficiency"]) + part / p["pass_bandwidth"]
@@ -139,7 +144,7 @@ def predict(m, params, kind, n, nodes, size):
         return (base + passes * (n - nodes) * hop + passes * across + protocol + stream(passes / 2 * wire, ring_bandwidth, fill)
                 + passes / 2 * size / p["pass_bandwidth"])
     inside = p["base_latency"] + 2 * (g - 1) * hop
-    floor = max(inside, base + 2 * (g - 1) * (p["tree_hop_latency"] + m.intra_latency) + 2 * levels * net_hop) + protocol
+    floor = max(inside, base + 2 * (g - 1) * (p["tree_hop_latency"] + m.latency(g)) + 2 * levels * net_hop) + protocol
     fill = p["pipeline_latency"] * (g > 1) + q["pipeline_latency"] * levels
     tree = (floor + stream(wire, ring_bandwidth * q["tree_efficiency"], fill) + size / p["pass_bandwidth"])
     best = min(ring(2), 2 * ring(1), tree)
@@ -260,6 +265,21 @@ def write(params, uncertainty, source):
         f.write("\n".join(lines))
 
 
+def write_golden(machines, params):
+    rounded = {link: {k: significant(v) for k, v in p.items()} for link, p in params.items()}
+    with open(GOLDEN, "w") as f:
+        f.write("# written by scripts/fit_links.py: kind, cluster, nodes, ranks, bytes, seconds\n")
+        for system, cluster, ranks in (("v100", "dgx-1v", (2, 3, 4, 5, 8)), ("azure", "nd96asr-v4", (2, 4, 8, 16, 64, 128)),
+                                       ("h200", "dgx-h200", (4, 8)), ("b200-efa", "p6-b200.48xlarge", (8, 32))):
+            for n in ranks:
+                for size in (64, 65536, 4 * MIB, 64 * MIB, 1 << 30, 1 << 34):
+                    nodes = max(1, n // 8)
+                    f.write(f"ar,{cluster},{nodes},{n},{size},{predict(machines[system], rounded, 'ar', n, nodes, size):.9g}\n")
+                    if nodes == 1:
+                        f.write(f"a2a,{cluster},{nodes},{n},{size},"
+                                f"{predict(machines[system], rounded, 'a2a', n, nodes, size):.9g}\n")
+
+
 def main():
     folder = sys.argv[1]
     with open(CATALOG) as f:
@@ -298,6 +318,7 @@ def main():
     if "--write" in sys.argv:
         uncertainty["efa-200g"] = uncertainty["efa-400g"]
         write(params, uncertainty, "scripts/fit_links.py")
+        write_golden(machines, params)
 
 
 if __name__ == "__main__":

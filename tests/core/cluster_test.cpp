@@ -54,13 +54,17 @@ TEST(Cluster, TheRouteIsTheWidestAndThenTheFastest) {
   const auto hub = c.addSwitch("hub", n), slowHub = c.addSwitch("slow", n);
   const uint32_t narrow = c.addLinkSpec(link(1e9, 1e-9)), wide = c.addLinkSpec(link(2e9, 1e-6)),
                  wideSlow = c.addLinkSpec(link(2e9, 1e-5));
-  c.addLink(c.vertex(a), c.vertex(b), narrow);
+  const auto narrowHub = c.addSwitch("narrow", n);
+  c.addLink(c.vertex(a), narrowHub, narrow);
+  c.addLink(narrowHub, c.vertex(b), narrow);
   const LinkId up = c.addLink(c.vertex(a), hub, wide), down = c.addLink(hub, c.vertex(b), wide);
   c.addLink(c.vertex(a), slowHub, wideSlow);
   c.addLink(slowHub, c.vertex(b), wideSlow);
   EXPECT_THAT(c.route(a, b), ElementsAre(up, down));
   EXPECT_THAT(c.route(b, a), ElementsAre(down, up));
   EXPECT_TRUE(c.route(a, a).empty());
+  const LinkId direct = c.addLink(c.vertex(a), c.vertex(b), narrow);
+  EXPECT_THAT(c.route(a, b), ElementsAre(direct));
 }
 
 TEST(Cluster, WidthMultipliesBandwidth) {

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <sstream>
+
 #include "planner/link_parameters.h"
 #include "profiles/load_cluster.h"
 
@@ -118,6 +121,27 @@ TEST(CollectiveCost, OneRankAndNoBytesAreFree) {
   EXPECT_EQ(seconds(CollectiveKind::allReduce, 1e9, alone), 0);
   EXPECT_EQ(seconds(CollectiveKind::allGather, 0, group("dgx-a100", 1, 8)), 0);
   EXPECT_EQ(seconds(CollectiveKind::slice, 1e9, group("dgx-a100", 1, 8)), 0);
+}
+
+// The fit's own formulas, in another language: what was fitted is what is used.
+TEST(CollectiveCost, TheFitPredictsTheSame) {
+  std::ifstream in(std::string(MESHPLAN_SOURCE_DIR) + "/tests/golden/collective_times.csv");
+  size_t rows = 0;
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("#")) continue;
+    std::istringstream fields(line);
+    std::string kind, cluster, nodes, ranks, bytes, expected;
+    for (std::string* field : {&kind, &cluster, &nodes, &ranks, &bytes, &expected})
+      ASSERT_TRUE(std::getline(fields, *field, ','));
+    const Cluster c = loadCluster(nodes + "x" + cluster);
+    const DeviceMesh mesh(c, {.data = std::stoll(ranks)});
+    const double actual =
+        seconds(kind == "ar" ? CollectiveKind::allReduce : CollectiveKind::allToAll,
+                std::stod(bytes), describeGroup(c, mesh, MeshAxis::data));
+    EXPECT_NEAR(actual / std::stod(expected), 1, 1e-3) << line;
+    ++rows;
+  }
+  EXPECT_GT(rows, 100u);
 }
 
 TEST(CollectiveCost, AParameterOutOfBoundsIsRefused) {

@@ -71,6 +71,21 @@ TEST(GroupTopology, PcieCardsShareTheirSocketLink) {
   EXPECT_NEAR(pairs.intraBandwidth.value, 96e9 / 4, 1e8);
 }
 
+TEST(GroupTopology, AnOversubscribedSpineHalvesWhatCrossesIt) {
+  const std::string file = MESHPLAN_SOURCE_DIR "/examples/clusters/oversubscribed-a100.json";
+  // 64 nodes, 16 to a leaf. Groups of 16 nodes stay under their leaf.
+  const GroupTopology leaf =
+      describe(file, {.tensor = 8, .data = 16, .pipeline = 4}, MeshAxis::data);
+  EXPECT_DOUBLE_EQ(leaf.interBandwidth.value, 25e9);
+  // A pipeline whose neighbours are 16 nodes apart crosses with everything it has.
+  const GroupTopology spine =
+      describe(file, {.tensor = 8, .data = 16, .pipeline = 4}, MeshAxis::pipeline);
+  EXPECT_DOUBLE_EQ(spine.interBandwidth.value, 12.5e9);
+  // A ring through all nodes in order crosses at one node in sixteen only.
+  const GroupTopology all = describe(file, {.tensor = 8, .data = 64}, MeshAxis::data);
+  EXPECT_DOUBLE_EQ(all.interBandwidth.value, 25e9);
+}
+
 TEST(GroupTopology, PackingRingsOfACompleteGraphDecomposesIt) {
   const auto complete = [](size_t n, uint32_t width) {
     std::vector<std::vector<uint32_t>> m(n, std::vector<uint32_t>(n, width));
