@@ -19,7 +19,10 @@ void planning(benchmark::State& state, const char* model, const char* cluster, i
   for (auto _ : state) {
     ModelRequest request;
     request.source = model;
-    if (sequence > 0) request.sequence = sequence;
+    if (sequence > 0)
+      request.sequence = sequence;
+    else
+      request.dims["batch"] = 1;
     const TrainingModel training = prepareTraining(loadModel(request), {});
     const Cluster machines = loadCluster(cluster);
     const DeviceSpec& device = machines.specs().front();
