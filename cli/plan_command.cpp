@@ -61,6 +61,7 @@ class PlanCommand : public Command {
   }
 
   int run() override {
+    catchInterrupts();
     SearchOptions options = searchOptions();
     if (!trace_.empty()) checkTraceName(trace_);
     const auto planning = loadPlanning(model_, training_, cluster_);
@@ -68,7 +69,6 @@ class PlanCommand : public Command {
       throw Error(ErrorKind::usage, "the cluster has no price",
                   "use --objective time, or a cluster file with price_per_hour");
     options.globalBatch = globalBatch_ > 0 ? globalBatch_ : defaultGlobalBatch(*planning);
-    catchInterrupts();
     const SearchResult result = searchPlans(planning->context(), options);
     clearProgress();
     print(searchText(result, *planning, options, format_.format()));
@@ -112,7 +112,9 @@ class PlanCommand : public Command {
   }
 
   static int refuse(const SearchResult& result, const Planning& planning) {
-    if (!result.complete && !result.nearestMiss) return kInterrupted;
+    if (interrupted()) return kInterrupted;
+    if (!result.complete)
+      throw Error(ErrorKind::infeasible, "no plan was found in time", "raise --time-limit");
     throw Error(ErrorKind::infeasible, "no plan fits",
                 result.nearestMiss ? nearestMissRemedy(*result.nearestMiss, planning)
                                    : "no candidate is left: loosen --strategy, or choose a "

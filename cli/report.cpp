@@ -187,8 +187,9 @@ std::string searchText(const SearchResult& result, const Planning& planning,
   if (!result.plans.empty())
     out += section("Plans, best first") +
            render(reportTable(result.plans, planning, false), TableFormat::text, "  ");
-  out += section("What one would try first") +
-         render(reportTable(result.baselines, planning, false), TableFormat::text, "  ");
+  if (!result.baselines.empty())
+    out += section("What one would try first") +
+           render(reportTable(result.baselines, planning, false), TableFormat::text, "  ");
   if (result.plans.empty()) return out;
   return out + breakdownText(result.plans.front(), planning) + "\n" +
          provenanceText(result.plans.front());

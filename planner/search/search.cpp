@@ -51,6 +51,7 @@ class Search {
   SearchResult run() {
     Candidates space(context_, spaceOf(options_.filter));
     candidates_ = space.enumerate();
+    if (stopped()) result_.complete = false;
     result_.evaluated = candidates_.size();
     report(nullptr, 0);
     rank();

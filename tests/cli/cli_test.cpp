@@ -2,8 +2,11 @@
 // What the command line does with good and bad input: exit codes, messages, streams.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -183,6 +186,40 @@ TEST_F(CommandLine, WhyNotTellsTheDifference) {
   const CommandResult impossible = runMeshplan("explain " + plan + " --why-not dp=3");
   EXPECT_EQ(impossible.exitCode, 0) << impossible.err;
   EXPECT_THAT(impossible.out, HasSubstr("cannot be"));
+}
+
+/// Whether the process has a handler for SIGINT by now.
+bool catchesInterrupts(pid_t child) {
+  std::ifstream status("/proc/" + std::to_string(child) + "/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.rfind("SigCgt:", 0) == 0)
+      return (std::stoull(line.substr(7), nullptr, 16) >> (SIGINT - 1) & 1) != 0;
+  return false;
+}
+
+TEST_F(CommandLine, AnInterruptedSearchEndsSoonWith130) {
+  const std::string errors = path("errors");
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool ready =
+        std::freopen("/dev/null", "w", stdout) && std::freopen(errors.c_str(), "w", stderr);
+    if (ready)
+      execl(MESHPLAN_BINARY_DIR "/cli/meshplan", "meshplan", "plan", "gpt3-175b", "-c",
+            "512x8xA100-SXM-80GB", "-b", "4096", nullptr);
+    _exit(99);
+  }
+  ASSERT_GT(child, 0);
+  int status = 0;
+  pid_t ended = 0;
+  while (!catchesInterrupts(child) && (ended = waitpid(child, &status, WNOHANG)) == 0) usleep(1000);
+  ASSERT_EQ(ended, 0) << "it ended before it could be interrupted";
+  kill(child, SIGINT);
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 130);
+  std::ifstream in(errors);
+  const std::string messages((std::istreambuf_iterator<char>(in)), {});
+  EXPECT_THAT(messages, HasSubstr("stopped early"));
 }
 
 TEST_F(CommandLine, TracesAreWritten) {
