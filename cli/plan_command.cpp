@@ -104,7 +104,7 @@ class PlanCommand : public Command {
                                    groupedText(static_cast<double>(result.evaluated)),
                                    groupedText(static_cast<double>(result.rejected)),
                                    result.simulated, secondsText(result.wall));
-    if (!result.plans.empty())
+    if (!result.plans.empty() && result.complete)
       text += fmt::format("; no plan of this space is faster than {} (gap {})",
                           secondsText(result.lowerBound), percentText(result.gap));
     note(text);

@@ -2,16 +2,14 @@
 #include "planner/search/candidates.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <exception>
 #include <limits>
 #include <set>
-#include <thread>
 
 #include "core/error.h"
 #include "planner/lowering.h"
 #include "planner/pipeline_schedule.h"
+#include "planner/search/parallel.h"
 #include "planner/search/stages.h"
 
 namespace meshplan {
@@ -68,31 +66,29 @@ struct Candidates::Stage {
   double resident = 0, saved = 0;  // bytes; saved is already times the micro-batches in flight
 };
 
+struct Candidates::Cut {
+  std::vector<int64_t> starts;  // empty: the model has too few blocks
+  std::vector<Stage> stages;
+  double memory = 0;
+};
+
+/// Seconds of a stage with data-parallel communication: per micro-batch, and once after the last.
+struct Candidates::StageTime {
+  double forward, backward, after;
+};
+
 struct Candidates::Groups {
   GroupTopology tensor, expert, data, replicas, pipeline;
 };
 
-void parallelFor(size_t count, int threads, const std::function<void(size_t)>& f) {
-  std::atomic<size_t> next{0};
-  std::vector<std::exception_ptr> failures(count);
-  const auto work = [&] {
-    for (size_t i = next++; i < count; i = next++) try {
-        f(i);
-      } catch (...) {
-        failures[i] = std::current_exception();
-      }
-  };
-  {
-    std::vector<std::jthread> pool;
-    for (int t = 1; t < threads && static_cast<size_t>(t) < count; ++t) pool.emplace_back(work);
-    work();
-  }
-  for (const std::exception_ptr& failure : failures)
-    if (failure) std::rethrow_exception(failure);
-}
-
 Candidates::Candidates(const PlanContext& context, SearchSpace space)
-    : context_(context), space_(std::move(space)), problem_(context.model) {}
+    : context_(context), space_(std::move(space)), problem_(context.model) {
+  const TrainingOptions& t = context.model.options;
+  const DType stored = storageDType(t.precision);
+  bytes_.weight = static_cast<double>(dtypeBytes(stored));
+  bytes_.gradient =
+      static_cast<double>(dtypeBytes(isMixed(t.precision) ? t.gradientDType : stored));
+}
 
 Candidates::~Candidates() = default;
 
@@ -269,14 +265,12 @@ double Candidates::savedBytes(const Candidate& c, const BlockCost& b) const {
 
 double Candidates::residentBytes(const Candidate& c, const BlockCost& b) const {
   const TrainingOptions& t = context_.model.options;
-  const double weight = static_cast<double>(dtypeBytes(storageDType(t.precision)));
-  const double gradient = static_cast<double>(
-      dtypeBytes(isMixed(t.precision) ? t.gradientDType : storageDType(t.precision)));
   const double state = 4.0 * (optimizerStates(t.optimizer) + (isMixed(t.precision) ? 1 : 0));
   const auto bytes = [&](double elements, int64_t ranks) {
     const auto n = static_cast<double>(ranks);
-    return elements * (weight / (c.zeroStage >= 3 ? n : 1) + gradient / (c.zeroStage >= 2 ? n : 1) +
-                       state / (c.zeroStage >= 1 ? n : 1));
+    return elements *
+           (bytes_.weight / (c.zeroStage >= 3 ? n : 1) +
+            bytes_.gradient / (c.zeroStage >= 2 ? n : 1) + state / (c.zeroStage >= 1 ? n : 1));
   };
   return bytes(b.parameters, c.mesh.replicas()) + bytes(b.expertParameters, c.mesh.data);
 }
@@ -371,90 +365,105 @@ std::vector<Candidates::Stage> Candidates::stagesOf(const Candidate& c,
   return stages;
 }
 
-bool Candidates::complete(Candidate& c) const {
-  const auto worstMemory = [&](const std::vector<Stage>& stages) {
-    double worst = 0;
-    for (const Stage& s : stages) worst = std::max(worst, s.resident + s.saved);
-    return worst + reserveBytes(context_, c.mesh);
-  };
-  const auto limit = static_cast<double>(context_.memoryLimit.value);
-  std::vector<int64_t> starts = cut(c, false);
-  if (starts.empty()) return false;
-  std::vector<Stage> stages = stagesOf(c, starts);
-  c.memory = worstMemory(stages);
-  c.fits = c.memory <= limit;
-  if (!c.fits && c.mesh.pipeline > 1)
-    if (std::vector<int64_t> limited = cut(c, true); !limited.empty()) {
-      starts = std::move(limited);
-      stages = stagesOf(c, starts);
-      c.memory = worstMemory(stages);
-      c.fits = c.memory <= limit;
-    }
+double Candidates::memoryOf(const Candidate& c, const std::vector<Stage>& stages) const {
+  double worst = 0;
+  for (const Stage& s : stages) worst = std::max(worst, s.resident + s.saved);
+  return worst + reserveBytes(context_, c.mesh);
+}
 
+/// The fastest cut; when that is too large and another fits, the fastest that fits.
+Candidates::Cut Candidates::bestCut(const Candidate& c) const {
+  Cut fastest;
+  fastest.starts = cut(c, false);
+  if (fastest.starts.empty()) return fastest;
+  fastest.stages = stagesOf(c, fastest.starts);
+  fastest.memory = memoryOf(c, fastest.stages);
+  const auto limit = static_cast<double>(context_.memoryLimit.value);
+  if (fastest.memory <= limit || c.mesh.pipeline == 1) return fastest;
+  Cut limited;
+  limited.starts = cut(c, true);
+  if (limited.starts.empty()) return fastest;
+  limited.stages = stagesOf(c, limited.starts);
+  limited.memory = memoryOf(c, limited.stages);
+  return limited;
+}
+
+/// A collective in buckets.
+double Candidates::bucketed(CollectiveKind kind, double bytes, const GroupTopology& group) const {
+  if (bytes <= 0 || group.ranks <= 1) return 0;
+  const double buckets = std::max(1.0, std::ceil(bytes / static_cast<double>(space_.bucketBytes)));
+  const Bytes each(static_cast<int64_t>(bytes / buckets));
+  return buckets * context_.cost.collectiveTime(kind, each, group).time.value;
+}
+
+double Candidates::updateTime(const Candidate& c, const Stage& s) const {
+  const TrainingOptions& t = context_.model.options;
+  const bool sharded = c.zeroStage >= 1;
+  const double elements = s.dense / static_cast<double>(sharded ? c.mesh.replicas() : 1) +
+                          s.expert / static_cast<double>(sharded ? c.mesh.data : 1);
+  OperatorWork update;
+  update.def = &operatorDef("Update");
+  update.phase = Phase::update;
+  update.bytes =
+      elements * (bytes_.gradient + 8 + bytes_.weight + 8.0 * optimizerStates(t.optimizer));
+  return context_.cost.operatorTime(update).time.value;
+}
+
+/// ZeRO-3 hides its gathering and scattering behind each micro-batch, ZeRO-2 its scattering;
+/// otherwise the last micro-batch's backward pass hides the reduction.
+Candidates::StageTime Candidates::timeOf(const Candidate& c, const Stage& s,
+                                         const Groups& g) const {
+  const auto kind = c.zeroStage == 0 ? CollectiveKind::allReduce : CollectiveKind::reduceScatter;
+  const double reduce = bucketed(kind, s.dense * bytes_.gradient, g.replicas) +
+                        bucketed(kind, s.expert * bytes_.gradient, g.data);
+  const double gather =
+      c.zeroStage == 0 ? 0
+                       : bucketed(CollectiveKind::allGather, s.dense * bytes_.weight, g.replicas) +
+                             bucketed(CollectiveKind::allGather, s.expert * bytes_.weight, g.data);
+  StageTime time{s.forward, s.backward, updateTime(c, s)};
+  if (c.zeroStage == 3) {
+    time.forward = std::max(time.forward, gather);
+    time.backward = std::max(time.backward, gather + reduce);
+  } else if (c.zeroStage == 2) {
+    time.backward = std::max(time.backward, reduce);
+    time.after += gather;
+  } else {
+    time.after +=
+        std::max(0.0, reduce - time.backward / static_cast<double>(c.virtualStages)) + gather;
+  }
+  return time;
+}
+
+double Candidates::transferTime(const Candidate& c, const std::vector<int64_t>& starts,
+                                const Groups& g) const {
+  if (c.mesh.pipeline == 1) return 0;
+  const Block& last = context_.model.chain.blocks[static_cast<size_t>(starts[1] - 1)];
+  const Bytes bytes(static_cast<int64_t>(pointOf(c).blocks[last.blockClass].crossing));
+  return context_.cost.collectiveTime(CollectiveKind::sendReceive, bytes, g.pipeline).time.value;
+}
+
+bool Candidates::complete(Candidate& c) const {
+  const Cut cut = bestCut(c);
+  if (cut.starts.empty()) return false;
+  c.memory = cut.memory;
+  c.fits = c.memory <= static_cast<double>(context_.memoryLimit.value);
   const Groups& g = groups(c.mesh);
   const auto m = static_cast<double>(space_.globalBatch / c.mesh.replicas() / c.microBatch);
-  const auto v = static_cast<double>(c.virtualStages);
-  const TrainingOptions& t = context_.model.options;
-  const double gradientBytes = static_cast<double>(
-      dtypeBytes(isMixed(t.precision) ? t.gradientDType : storageDType(t.precision)));
-  const double weightBytes = static_cast<double>(dtypeBytes(storageDType(t.precision)));
-  const auto over = [&](CollectiveKind kind, double bytes, const GroupTopology& group) {
-    if (bytes <= 0 || group.ranks <= 1) return 0.0;
-    const double buckets =
-        std::max(1.0, std::ceil(bytes / static_cast<double>(space_.bucketBytes)));
-    return buckets *
-           context_.cost.collectiveTime(kind, Bytes(static_cast<int64_t>(bytes / buckets)), group)
-               .time.value;
-  };
-  const auto reduceKind =
-      c.zeroStage == 0 ? CollectiveKind::allReduce : CollectiveKind::reduceScatter;
-
-  double sum = 0, slowest = 0, tail = 0, before = 0, beforeCompute = 0;
-  for (const Stage& s : stages) {
-    const double reduce = over(reduceKind, s.dense * gradientBytes, g.replicas) +
-                          over(reduceKind, s.expert * gradientBytes, g.data);
-    const double gather = c.zeroStage == 0
-                              ? 0
-                              : over(CollectiveKind::allGather, s.dense * weightBytes, g.replicas) +
-                                    over(CollectiveKind::allGather, s.expert * weightBytes, g.data);
-    double forward = s.forward, backward = s.backward, after = 0;
-    if (c.zeroStage == 3) {
-      forward = std::max(forward, gather);
-      backward = std::max(backward, gather + reduce);
-    } else if (c.zeroStage == 2) {
-      backward = std::max(backward, reduce);
-      after = gather;
-    } else {
-      after = std::max(0.0, reduce - backward / v) + gather;
-    }
-    OperatorWork update;
-    update.def = &operatorDef("Update");
-    update.phase = Phase::update;
-    update.bytes = (s.dense / static_cast<double>(c.zeroStage >= 1 ? c.mesh.replicas() : 1) +
-                    s.expert / static_cast<double>(c.zeroStage >= 1 ? c.mesh.data : 1)) *
-                   (gradientBytes + 8 + weightBytes + 8.0 * optimizerStates(t.optimizer));
-    after += context_.cost.operatorTime(update).time.value;
-    sum += forward + backward;
-    slowest = std::max(slowest, forward + backward);
-    tail = std::max(tail, after - before);
-    if (&s != stages.data()) beforeCompute -= s.afterSend;
+  const auto v = static_cast<double>(c.virtualStages), p = static_cast<double>(c.mesh.pipeline);
+  double sum = 0, slowest = 0, tail = 0, before = 0, computeBefore = 0;
+  for (const Stage& s : cut.stages) {
+    const StageTime time = timeOf(c, s, g);
+    sum += time.forward + time.backward;
+    slowest = std::max(slowest, time.forward + time.backward);
+    tail = std::max(tail, time.after - before);
+    before += time.backward / v;
+    if (&s != cut.stages.data()) computeBefore -= s.afterSend;
     c.lowerBound =
-        std::max(c.lowerBound, m * (s.forwardCompute + s.backwardCompute) + beforeCompute);
-    before += backward / v;
-    beforeCompute += s.firstForward + s.firstBackward;
+        std::max(c.lowerBound, m * (s.forwardCompute + s.backwardCompute) + computeBefore);
+    computeBefore += s.firstForward + s.firstBackward;
   }
-  const auto p = static_cast<double>(c.mesh.pipeline);
-  double transfer = 0;
-  if (c.mesh.pipeline > 1) {
-    const BlockCost& first =
-        pointOf(c)
-            .blocks[context_.model.chain.blocks[static_cast<size_t>(starts[1] - 1)].blockClass];
-    transfer = context_.cost
-                   .collectiveTime(CollectiveKind::sendReceive,
-                                   Bytes(static_cast<int64_t>(first.crossing)), g.pipeline)
-                   .time.value;
-  }
-  c.estimate = sum / v + (m - 1 / v) * slowest + 2 * (p - 1) * transfer + tail;
+  c.estimate =
+      sum / v + (m - 1 / v) * slowest + 2 * (p - 1) * transferTime(c, cut.starts, g) + tail;
   return true;
 }
 
@@ -470,16 +479,7 @@ Plan Candidates::plan(const Candidate& c) const {
   plan.training = context_.model.options;
   plan.bucketBytes = space_.bucketBytes;
   plan.strategies = problem_.expand(pointOf(c));
-  plan.chunkStarts = cut(c, false);
-  const auto worst = [&](const std::vector<int64_t>& starts) {
-    double memory = 0;
-    for (const Stage& s : stagesOf(c, starts)) memory = std::max(memory, s.resident + s.saved);
-    return memory + reserveBytes(context_, c.mesh);
-  };
-  if (c.mesh.pipeline > 1 &&
-      worst(plan.chunkStarts) > static_cast<double>(context_.memoryLimit.value))
-    if (std::vector<int64_t> limited = cut(c, true); !limited.empty())
-      plan.chunkStarts = std::move(limited);
+  plan.chunkStarts = bestCut(c).starts;
   return plan;
 }
 

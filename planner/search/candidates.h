@@ -64,6 +64,8 @@ class Candidates {
     std::vector<ShardingPoint> points;
   };
   struct Stage;
+  struct Cut;
+  struct StageTime;
   struct Groups;
 
   std::vector<int64_t> tensorDegrees() const;
@@ -75,6 +77,13 @@ class Candidates {
   void enumerateMesh(const MeshShape& mesh, std::vector<Candidate>& out);
   void enumerateSchedules(Candidate base, std::vector<Candidate>& out);
   bool complete(Candidate& candidate) const;
+  Cut bestCut(const Candidate& candidate) const;
+  StageTime timeOf(const Candidate& c, const Stage& stage, const Groups& groups) const;
+  double bucketed(CollectiveKind kind, double bytes, const GroupTopology& group) const;
+  double updateTime(const Candidate& c, const Stage& stage) const;
+  double transferTime(const Candidate& c, const std::vector<int64_t>& starts,
+                      const Groups& groups) const;
+  double memoryOf(const Candidate& c, const std::vector<Stage>& stages) const;
   std::vector<int64_t> cut(const Candidate& candidate, bool limited) const;
   std::vector<Stage> stagesOf(const Candidate& candidate, const std::vector<int64_t>& starts) const;
   const Groups& groups(const MeshShape& mesh) const;
@@ -87,6 +96,9 @@ class Candidates {
   int64_t blockCount() const;
 
   const PlanContext& context_;
+  struct {
+    double weight = 0, gradient = 0;  // bytes of one element
+  } bytes_;
   SearchSpace space_;
   ShardingProblem problem_;
   std::vector<Shardings> shardings_;
@@ -97,8 +109,5 @@ class Candidates {
   mutable std::map<std::tuple<uint32_t, uint32_t, int, int64_t, int64_t>, std::vector<int64_t>>
       cuts_;
 };
-
-/// Runs f(0) .. f(count - 1) on up to `threads` threads; rethrows the first exception by index.
-void parallelFor(size_t count, int threads, const std::function<void(size_t)>& f);
 
 }  // namespace meshplan

@@ -6,6 +6,8 @@
 #include <limits>
 #include <tuple>
 
+#include "planner/search/parallel.h"
+
 namespace meshplan {
 namespace {
 
@@ -53,6 +55,7 @@ class Search {
     candidates_ = space.enumerate();
     if (stopped()) result_.complete = false;
     result_.evaluated = candidates_.size();
+    result_.complete = !stopped();
     report(nullptr, 0);
     rank();
     simulateBaselines(space);
@@ -257,7 +260,8 @@ class Search {
   }
 
   void bound() {
-    if (result_.plans.empty()) return;
+    // What an early stop left out of the enumeration has no bound.
+    if (result_.plans.empty() || !result_.complete) return;
     double fastest = std::numeric_limits<double>::infinity();
     for (const PlanReport& r : pool_)
       if (r.feasible) fastest = std::min(fastest, r.stepTime.value);

@@ -39,7 +39,7 @@ struct SearchResult {
       nearestMiss;  // when nothing fits: the candidate that needs least memory
   uint64_t evaluated = 0, simulated = 0, rejected = 0;
   /// No plan of the space is faster than `lowerBound` (compute alone for candidates that were not
-  /// simulated); gap = 1 - lowerBound / best.
+  /// simulated); gap = 1 - lowerBound / best. Both 0 when the search was stopped early.
   Seconds lowerBound;
   double gap = 0;
   Seconds wall;
