@@ -184,17 +184,17 @@ void Candidates::solveShardings() {
         shardings_.push_back({key, {}});
       }
     }
+  std::vector<const Groups*> where;
   for (const Shardings& s : shardings_)
-    groups({s.key.tensor, s.key.expert, devices / (s.key.tensor * s.key.expert), 1});
+    where.push_back(
+        &groups({s.key.tensor, s.key.expert, devices / (s.key.tensor * s.key.expert), 1}));
   parallelFor(shardings_.size(), space_.threads, [&](size_t i) {
     Shardings& s = shardings_[i];
     if (space_.stop && space_.stop()) return;
-    const Groups& g =
-        groups({s.key.tensor, s.key.expert, devices / (s.key.tensor * s.key.expert), 1});
     ShardingProblem::Question question;
     question.mesh = {s.key.tensor, s.key.expert, s.key.microBatch * s.key.expert};
-    question.tensorGroup = g.tensor;
-    question.expertGroup = g.expert;
+    question.tensorGroup = where[i]->tensor;
+    question.expertGroup = where[i]->expert;
     question.sequenceParallel = space_.filter.sequenceParallel.value_or(true);
     try {
       s.points = problem_.solve(question, context_.cost);
