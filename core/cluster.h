@@ -123,10 +123,11 @@ class Cluster {
   int64_t devicesPerNode() const;
   bool homogeneous() const { return specs().size() <= 1; }
 
-  /// Links on the fastest path, in order: of the widest paths the one through the fewest devices,
-  /// then of least latency, then of fewest links. Traffic inside a node stays there where it can,
-  /// and no path crosses a third node unless there is no other. Of several equal paths each source
-  /// takes one in turn, as static routing does. Throws Error(input) when unreachable.
+  /// Links on the path that traffic takes, in order: the link that joins the two devices if there
+  /// is one, else of the widest paths the one through the fewest devices, then of least latency,
+  /// then of fewest links. Traffic inside a node stays there where it can, and no path crosses a
+  /// third node unless there is no other. Of several equal paths each source takes one in turn, as
+  /// static routing does. Throws Error(input) when unreachable.
   std::vector<LinkId> route(DeviceId from, DeviceId to) const;
 
   /// Throws Error(input): no devices, an unreachable device, a bandwidth or memory that is not

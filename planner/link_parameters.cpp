@@ -35,7 +35,7 @@ constexpr LinkParameterDefinition kDefinitions[] = {
 // NCCL's tuning.cc, LL.
 constexpr LinkParameters kNvlink = {.baseLatency = 4e-6,
                                     .hopLatency = 1.7e-6,
-                                    .treeHopLatency = 0.5e-6,
+                                    .treeHopLatency = 0.6e-6,
                                     .protocolLatency = 33e-6,
                                     .protocolBytes = 38e3,
                                     .pipelineLatency = 4e-6,
