@@ -10,7 +10,7 @@ namespace {
 using Matrix = std::vector<std::vector<uint32_t>>;
 using Ring = std::vector<size_t>;
 
-constexpr size_t kMostVertices = 10;
+constexpr size_t kMostVertices = 8;
 constexpr int64_t kMostSteps = 200000;
 
 // Every ring once: it starts at vertex 0 and its second vertex is below its last.

@@ -45,6 +45,27 @@ void readAliases(JsonFields& fields, const std::string& name,
     names[compared(alias.get<std::string>())] = name;
 }
 
+std::vector<std::vector<uint32_t>> readMatrix(JsonFields& fields) {
+  const json& rows = fields.array("matrix");
+  std::vector<std::vector<uint32_t>> matrix;
+  for (const json& row : rows) {
+    if (!row.is_array() || row.size() != rows.size())
+      fields.reject("matrix", "the matrix is not square", "give one row and column per device");
+    std::vector<uint32_t>& out = matrix.emplace_back();
+    for (const json& v : row) {
+      if (!v.is_number_unsigned() || v.get<uint64_t>() > 1024)
+        fields.reject("matrix", "a number of links is not in range", "give 0 to 1024");
+      out.push_back(v.get<uint32_t>());
+    }
+  }
+  for (size_t i = 0; i < matrix.size(); ++i)
+    for (size_t j = 0; j < i; ++j)
+      if (matrix[i][j] != matrix[j][i])
+        fields.reject("matrix", fmt::format("devices {} and {} disagree on their links", i, j),
+                      "make it symmetric");
+  return matrix;
+}
+
 }  // namespace
 
 std::optional<std::string> Catalog::key(const Names& names, std::string_view name) {
@@ -99,57 +120,33 @@ NetworkTemplate Catalog::readNetwork(JsonFields& fields, NetworkTemplate n) cons
   return n;
 }
 
-namespace {
-
-std::vector<std::vector<uint32_t>> readMatrix(JsonFields& fields) {
-  const json& rows = fields.array("matrix");
-  std::vector<std::vector<uint32_t>> matrix;
-  for (const json& row : rows) {
-    if (!row.is_array() || row.size() != rows.size())
-      fields.reject("matrix", "the matrix is not square", "give one row and column per device");
-    std::vector<uint32_t>& out = matrix.emplace_back();
-    for (const json& v : row) {
-      if (!v.is_number_unsigned() || v.get<uint64_t>() > 1024)
-        fields.reject("matrix", "a number of links is not in range", "give 0 to 1024");
-      out.push_back(v.get<uint32_t>());
-    }
-  }
-  for (size_t i = 0; i < matrix.size(); ++i)
-    for (size_t j = 0; j < i; ++j)
-      if (matrix[i][j] != matrix[j][i])
-        fields.reject("matrix", fmt::format("devices {} and {} disagree on their links", i, j),
-                      "make it symmetric");
-  return matrix;
+DeviceSpec Catalog::readDevice(JsonFields& fields) const {
+  if (fields.at("device").is_string()) return device(fields.text("device"));
+  JsonFields own = fields.object("device");
+  const std::string name = own.text("name");
+  DeviceSpec spec = readDeviceSpec(own, name);
+  own.finish();
+  return spec;
 }
 
-}  // namespace
+void Catalog::readInterconnect(JsonFields& fields, NodeTemplate& n) const {
+  n.interconnect = {};
+  n.interconnectWidth = 0;
+  n.matrix.clear();
+  if (fields.at("interconnect").is_null()) return;
+  JsonFields own = fields.object("interconnect");
+  n.interconnect = readLink(own, "link");
+  if (own.has("matrix"))
+    n.matrix = readMatrix(own);
+  else
+    n.interconnectWidth = static_cast<uint32_t>(own.integer("width", 1, 1 << 20));
+  own.finish();
+}
 
 NodeTemplate Catalog::readNode(JsonFields& fields, NodeTemplate n) const {
-  if (fields.has("device")) {
-    if (fields.at("device").is_string()) {
-      n.device = device(fields.text("device"));
-    } else {
-      JsonFields own = fields.object("device");
-      const std::string name = own.text("name");
-      n.device = readDeviceSpec(own, name);
-      own.finish();
-    }
-  }
+  if (fields.has("device")) n.device = readDevice(fields);
   n.devices = fields.integer("devices", n.devices, 1, 4096);
-  if (fields.has("interconnect")) {
-    n.interconnect = {};
-    n.interconnectWidth = 0;
-    n.matrix.clear();
-    if (!fields.at("interconnect").is_null()) {
-      JsonFields own = fields.object("interconnect");
-      n.interconnect = readLink(own, "link");
-      if (own.has("matrix"))
-        n.matrix = readMatrix(own);
-      else
-        n.interconnectWidth = static_cast<uint32_t>(own.integer("width", 1, 1 << 20));
-      own.finish();
-    }
-  }
+  if (fields.has("interconnect")) readInterconnect(fields, n);
   if (fields.has("pcie")) n.pcie = readLink(fields, "pcie");
   n.devicesPerPcieSwitch =
       fields.integer("devices_per_pcie_switch", n.devicesPerPcieSwitch, 0, 4096);

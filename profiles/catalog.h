@@ -44,6 +44,8 @@ class Catalog {
 
   static std::optional<std::string> key(const Names& names, std::string_view name);
   const NodeTemplate& resolve(JsonFields& all, const std::string& name, int depth);
+  DeviceSpec readDevice(JsonFields& fields) const;
+  void readInterconnect(JsonFields& fields, NodeTemplate& node) const;
   LinkSpec readLink(JsonFields& fields, const std::string& key) const;
   void readDevices();
   void readLinks();

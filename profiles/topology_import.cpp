@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
+#include <optional>
 #include <sstream>
 #include <vector>
 
@@ -13,6 +15,7 @@ namespace meshplan {
 namespace {
 
 constexpr size_t kMostDevices = 1024;
+constexpr const char* kWhole = "give the whole text of nvidia-smi topo -m";
 
 [[noreturn]] void fail(const std::string& place, const std::string& problem,
                        const std::string& remedy) {
@@ -67,8 +70,7 @@ Cell parseCell(const std::string& w, const std::string& place) {
     if (error == std::errc() && end == w.data() + w.size() && links > 0 && links <= 1024)
       return {Distance::machine, links};
   }
-  fail(place, fmt::format("'{}' is not a kind of connection", w.substr(0, 20)),
-       "give the whole text of nvidia-smi topo -m");
+  fail(place, fmt::format("'{}' is not a kind of connection", w.substr(0, 20)), kWhole);
 }
 
 struct Matrix {
@@ -93,46 +95,75 @@ std::string nameIn(const std::string& line) {
   return name;
 }
 
-Matrix parseMatrix(const Catalog& catalog, const std::string& text) {
-  Matrix m;
-  std::istringstream in(withoutColours(text));
-  size_t lineNumber = 0;
-  for (std::string line; std::getline(in, line);) {
-    const std::string place = fmt::format("line {}", ++lineNumber);
-    const std::vector<std::string> w = words(line);
-    if (w.empty()) continue;
-    if (m.columns.empty()) {
-      if (isGpu(w[0]) && (w.size() < 2 || w[1] != "X")) {
-        for (const std::string& c : w)
-          if (isGpu(c) || isAdapter(c)) m.columns.push_back(c);
-        m.devices = size_t(std::count_if(m.columns.begin(), m.columns.end(), isGpu));
-        if (m.devices > kMostDevices) fail(place, "too many devices", "give one node");
-      } else if (m.deviceName.empty() && catalog.isDevice(nameIn(line))) {
-        m.deviceName = nameIn(line);
-      }
-      continue;
+class MatrixReader {
+ public:
+  explicit MatrixReader(const Catalog& catalog) : catalog_(catalog) {}
+
+  Matrix read(const std::string& text) {
+    std::istringstream in(withoutColours(text));
+    size_t number = 0;
+    for (std::string line; std::getline(in, line);) {
+      place_ = fmt::format("line {}", ++number);
+      const std::vector<std::string> w = words(line);
+      if (w.empty()) continue;
+      m_.columns.empty() ? readBefore(line, w) : readRow(w);
     }
-    if (m.rows.size() == m.columns.size() || w[0] != m.columns[m.rows.size()]) {
-      if (isGpu(w[0]) || isAdapter(w[0]))
-        fail(place, fmt::format("row {} is out of place", w[0].substr(0, 20)),
-             "give the whole text of nvidia-smi topo -m");
-      continue;
-    }
-    if (w.size() <= m.columns.size())
-      fail(place, fmt::format("row {} is cut short", w[0]),
-           "give the whole text of nvidia-smi topo -m");
-    std::vector<Cell>& row = m.rows.emplace_back();
-    for (size_t i = 0; i < m.columns.size(); ++i) row.push_back(parseCell(w[i + 1], place));
+    check();
+    return std::move(m_);
   }
-  if (m.rows.size() < m.devices)
-    fail("", fmt::format("{} of {} device rows are missing", m.devices - m.rows.size(), m.devices),
-         "give the whole text of nvidia-smi topo -m");
-  for (size_t i = 0; i < m.devices; ++i)
-    for (size_t j = 0; j < i; ++j)
-      if (m.rows[i][j].nvlinks != m.rows[j][i].nvlinks)
-        fail("", fmt::format("GPU{} and GPU{} disagree on their NVLinks", j, i),
-             "give the whole text of nvidia-smi topo -m");
-  return m;
+
+ private:
+  void readBefore(const std::string& line, const std::vector<std::string>& w) {
+    if (isGpu(w[0]) && (w.size() < 2 || w[1] != "X")) {
+      for (const std::string& c : w)
+        if (isGpu(c) || isAdapter(c)) m_.columns.push_back(c);
+      m_.devices = size_t(std::count_if(m_.columns.begin(), m_.columns.end(), isGpu));
+      if (m_.columns.size() > kMostDevices) fail(place_, "too many devices", "give one node");
+    } else if (m_.deviceName.empty() && catalog_.isDevice(nameIn(line))) {
+      m_.deviceName = nameIn(line);
+    }
+  }
+
+  void readRow(const std::vector<std::string>& w) {
+    if (m_.rows.size() == m_.columns.size() || w[0] != m_.columns[m_.rows.size()]) {
+      if (isGpu(w[0]) || isAdapter(w[0]))
+        fail(place_, fmt::format("row {} is out of place", w[0].substr(0, 20)), kWhole);
+      return;
+    }
+    if (w.size() <= m_.columns.size())
+      fail(place_, fmt::format("row {} is cut short", w[0].substr(0, 20)), kWhole);
+    std::vector<Cell>& row = m_.rows.emplace_back();
+    for (size_t i = 0; i < m_.columns.size(); ++i) row.push_back(parseCell(w[i + 1], place_));
+  }
+
+  void check() const {
+    if (m_.rows.size() < m_.devices)
+      fail("",
+           fmt::format("{} of {} device rows are missing", m_.devices - m_.rows.size(), m_.devices),
+           kWhole);
+    for (size_t i = 0; i < m_.devices; ++i)
+      for (size_t j = 0; j < i; ++j)
+        if (m_.rows[i][j].nvlinks != m_.rows[j][i].nvlinks)
+          fail("", fmt::format("GPU{} and GPU{} disagree on their NVLinks", j, i), kWhole);
+  }
+
+  const Catalog& catalog_;
+  Matrix m_;
+  std::string place_;
+};
+
+struct Generation {
+  std::string_view architecture, direct, hub;
+};
+
+const Generation& generation(std::string_view architecture) {
+  static constexpr Generation kGenerations[] = {
+      {"pascal", "nvlink1", "nvswitch1"}, {"volta", "nvlink2", "nvswitch1"},
+      {"turing", "nvlink2", "nvswitch1"}, {"ampere", "nvlink3", "nvswitch2"},
+      {"hopper", "nvlink4", "nvswitch3"}, {"", "nvlink4", "nvswitch4"}};
+  for (const Generation& g : kGenerations)
+    if (g.architecture == architecture) return g;
+  return std::end(kGenerations)[-1];
 }
 
 class Builder {
@@ -164,33 +195,20 @@ class Builder {
   // More links per pair than a device could spread over all others: they lead to a switch.
   void addNvlinks() {
     switched_ = allPairsEqual() && m_.rows[0][1].nvlinks >= 4;
-    const std::string& arch = server_.device.architecture;
-    const char* direct = arch == "volta"    ? "nvlink2"
-                         : arch == "ampere" ? "nvlink3"
-                         : arch == "pascal" ? "nvlink1"
-                                            : "nvlink4";
-    const char* hub = arch == "volta"    ? "nvswitch1"
-                      : arch == "ampere" ? "nvswitch2"
-                      : arch == "hopper" ? "nvswitch3"
-                                         : "nvswitch4";
-    uint32_t link = 0, hubVertex = 0;
-    bool added = false;
-    const auto add = [&](const char* name) {
-      if (!added) link = c_.addLinkSpec(catalog_.link(name));
-      added = true;
-    };
+    const Generation& names = generation(server_.device.architecture);
     if (switched_) {
-      add(hub);
-      hubVertex = c_.addSwitch("nvswitch", node_);
+      const uint32_t link = c_.addLinkSpec(catalog_.link(names.hub));
+      const uint32_t hub = c_.addSwitch("nvswitch", node_);
+      for (uint32_t v : vertices_) c_.addLink(v, hub, link, m_.rows[0][1].nvlinks);
+      return;
     }
-    for (size_t i = 0; i < m_.devices; ++i) {
-      if (switched_) c_.addLink(vertices_[i], hubVertex, link, m_.rows[0][1].nvlinks);
-      for (size_t j = i + 1; j < m_.devices && !switched_; ++j)
+    std::optional<uint32_t> link;
+    for (size_t i = 0; i < m_.devices; ++i)
+      for (size_t j = i + 1; j < m_.devices; ++j)
         if (const uint32_t width = m_.rows[i][j].nvlinks) {
-          add(direct);
-          c_.addLink(vertices_[i], vertices_[j], link, width);
+          if (!link) link = c_.addLinkSpec(catalog_.link(names.direct));
+          c_.addLink(vertices_[i], vertices_[j], *link, width);
         }
-    }
   }
 
   // NV# hides how far two devices are apart on PCIe; an adapter beside both tells.
@@ -263,7 +281,7 @@ bool isTopology(const std::string& text) {
 
 Cluster clusterFromTopology(const Catalog& catalog, const std::string& text,
                             const std::string& device) {
-  const Matrix m = parseMatrix(catalog, text);
+  const Matrix m = MatrixReader(catalog).read(text);
   const std::string& name = device.empty() ? m.deviceName : device;
   if (name.empty())
     throw Error(ErrorKind::usage, "the kind of device is not known",
