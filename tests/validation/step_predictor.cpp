@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/validation/step_predictor.h"
+
+#include <fmt/format.h>
+
+#include "core/import/load_model.h"
+#include "profiles/load_cluster.h"
+
+namespace meshplan {
+namespace {
+
+constexpr Bytes kNoLimit{int64_t{1} << 60};
+
+std::string modelText(const Step& s) {
+  std::string text = s.model.source;
+  for (const auto& [key, value] : s.model.settings) text += fmt::format(" --set {}={}", key, value);
+  if (s.model.sequence) text += fmt::format(" --seq {}", *s.model.sequence);
+  if (s.model.attention) text += " --attention " + *s.model.attention;
+  text += fmt::format(" --precision {} --optimizer {}", precisionName(s.training.precision),
+                      optimizerName(s.training.optimizer));
+  if (isMixed(s.training.precision))
+    text += fmt::format(" --gradient-dtype {}", dtypeName(s.training.gradientDType));
+  return text;
+}
+
+}  // namespace
+
+std::string commandOf(const Step& s) {
+  return fmt::format("meshplan simulate {} -c {} -b {} --strategy {}", modelText(s), s.cluster,
+                     s.globalBatch, s.strategy);
+}
+
+struct StepPredictor::Prepared {
+  const TrainingModel* model = nullptr;
+  const Cluster* cluster = nullptr;
+  const AnalyticCost* cost = nullptr;
+  std::optional<Plan> plan;
+  Program program;
+
+  PlanContext context() const { return {*model, *cluster, *cost, kNoLimit}; }
+};
+
+StepPredictor::StepPredictor() = default;
+StepPredictor::~StepPredictor() = default;
+
+const TrainingModel& StepPredictor::training(const Step& step) {
+  std::unique_ptr<TrainingModel>& model = models_[modelText(step)];
+  if (!model)
+    model = std::make_unique<TrainingModel>(prepareTraining(loadModel(step.model), step.training));
+  return *model;
+}
+
+const Cluster& StepPredictor::cluster(const std::string& text) {
+  std::unique_ptr<Cluster>& cluster = clusters_[text];
+  if (!cluster) cluster = std::make_unique<Cluster>(loadCluster(text));
+  return *cluster;
+}
+
+StepPredictor::Prepared& StepPredictor::prepare(const Step& step) {
+  std::unique_ptr<Prepared>& p = steps_[commandOf(step)];
+  if (!p) {
+    auto fresh = std::make_unique<Prepared>();
+    fresh->model = &training(step);
+    fresh->cluster = &cluster(step.cluster);
+    p = std::move(fresh);
+  }
+  const DeviceSpec& device = p->cluster->specs().front();
+  std::unique_ptr<AnalyticCost>& cost = costs_[device.name];
+  if (!cost) {
+    DeviceSpec spec = device;
+    for (const auto& [key, value] : overrides_)
+      if (key.first == spec.architecture || key.first == spec.name)
+        spec.parameters[key.second] = {value, 0, "fit"};
+    cost = std::make_unique<AnalyticCost>(spec);
+  }
+  p->cost = cost.get();
+  return *p;
+}
+
+PlanReport StepPredictor::predict(const Step& step) {
+  Prepared& p = prepare(step);
+  if (!p.plan) {
+    PlanReport report =
+        evaluateStrategy(p.context(), step.globalBatch, parseStrategy(step.strategy));
+    p.plan = report.plan;
+    return report;
+  }
+  Simulated simulated;
+  if (p.program.routines.empty()) p.program = simulatePlan(p.context(), *p.plan, {}).program;
+  simulated.timeline = simulate(p.program, costProgram(p.program, *p.cluster, *p.cost), {});
+  simulated.program = std::move(p.program);
+  PlanReport report = reportOf(p.context(), *p.plan, simulated);
+  p.program = std::move(simulated.program);
+  return report;
+}
+
+Simulated StepPredictor::look(const Step& step) {
+  const PlanReport report = predict(step);
+  return simulatePlan(prepare(step).context(), report.plan, {.recordSpans = true});
+}
+
+void StepPredictor::override(const std::string& architecture, const std::string& parameter,
+                             double value) {
+  overrides_[{architecture, parameter}] = value;
+  costs_.clear();
+}
+
+}  // namespace meshplan
