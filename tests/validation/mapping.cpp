@@ -16,6 +16,8 @@ constexpr Mapping kMappings[] = {
     {"full against selective recomputation", isKorthikantiIterations, predictKorthikantiIterations},
     {"one layer under recomputation", isKorthikantiLayers, predictKorthikantiLayers},
     {"memory under recomputation", isKorthikantiMemory, predictKorthikantiMemory},
+    {"training of convolutional networks", isCnnThroughput, predictCnnThroughput},
+    {"training of BERT", isBertThroughput, predictBertThroughput},
 };
 
 }  // namespace

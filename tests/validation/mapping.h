@@ -51,5 +51,9 @@ bool isKorthikantiLayers(const Table& table);
 void predictKorthikantiLayers(const Table&, StepPredictor&, std::vector<Prediction>&);
 bool isKorthikantiMemory(const Table& table);
 void predictKorthikantiMemory(const Table&, StepPredictor&, std::vector<Prediction>&);
+bool isCnnThroughput(const Table& table);
+void predictCnnThroughput(const Table&, StepPredictor&, std::vector<Prediction>&);
+bool isBertThroughput(const Table& table);
+void predictBertThroughput(const Table&, StepPredictor&, std::vector<Prediction>&);
 
 }  // namespace meshplan
