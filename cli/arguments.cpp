@@ -75,9 +75,11 @@ void ModelArguments::addTo(CLI::App& app) {
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   app.add_option("--as", as, "Read an unknown model_type like this known one")->type_name("TYPE");
-  app.add_option("--attention", attention, "How attention is computed: flash (default) or math")
+  app.add_option("--attention", attention,
+                 "How attention is computed: flash (default), or in steps over scores in memory: "
+                 "fused-softmax (Megatron-LM) or math (plain PyTorch)")
       ->type_name("KIND")
-      ->check(oneOf({"flash", "math"}));
+      ->check(oneOf({"flash", "fused-softmax", "math"}));
   app.add_option("--trip-count", tripCount, "Trips of an ONNX Loop or Scan of unknown count")
       ->type_name("N")
       ->check(countUpTo(int64_t{1} << 32));
@@ -110,12 +112,22 @@ void TrainingArguments::addTo(CLI::App& app) {
   app.add_option("--precision", precision, "fp32, tf32, bf16 or fp16 (the latter two mixed)")
       ->type_name("NAME")
       ->capture_default_str();
+  app.add_option("--gradient-dtype", gradients,
+                 "Of accumulated weight gradients under mixed precision: fp32, bf16 or fp16")
+      ->type_name("NAME")
+      ->capture_default_str();
+  app.add_option("--runtime", runtime,
+                 "Whose host overhead to count: pytorch, megatron, or native (none)")
+      ->type_name("NAME")
+      ->capture_default_str();
 }
 
 TrainingOptions TrainingArguments::options() const {
   TrainingOptions options;
   options.optimizer = parseOptimizer(optimizer);
   options.precision = parsePrecision(precision);
+  options.gradientDType = parseGradientDType(gradients);
+  options.runtime = parseRuntime(runtime);
   return options;
 }
 

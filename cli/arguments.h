@@ -32,7 +32,7 @@ struct ModelArguments {
 };
 
 struct TrainingArguments {
-  std::string optimizer = "adamw", precision = "bf16";
+  std::string optimizer = "adamw", precision = "bf16", gradients = "fp32", runtime = "pytorch";
 
   void addTo(CLI::App& app);
   TrainingOptions options() const;

@@ -45,7 +45,7 @@ Planning::Planning(Model model, const ModelRequest& request, const TrainingOptio
       family_(model.family),
       training_(prepareTraining(model, options)),
       cluster_(std::move(cluster)),
-      cost_(std::make_unique<AnalyticCost>(cluster_.specs().front())),
+      cost_(std::make_unique<AnalyticCost>(cluster_.specs().front(), options.runtime)),
       userSetLimit_(memoryLimit.has_value()),
       context_(std::make_unique<PlanContext>(training_, cluster_, *cost_,
                                              memoryLimit.value_or(smallestMemory(cluster_)))) {

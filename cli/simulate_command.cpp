@@ -83,6 +83,7 @@ class SimulateCommand : public Command {
     TrainingArguments training = training_;
     training.precision = precisionName(file.plan.training.precision);
     training.optimizer = optimizerName(file.plan.training.optimizer);
+    training.runtime = runtimeName(file.plan.training.runtime);
     auto planning = loadPlanning(model_, training, cluster_);
     PlanReport report;
     try {

@@ -19,7 +19,7 @@ struct ModelRequest {
   std::optional<int64_t> sequence;              // --seq
   std::optional<std::string> as;                // --as: read an unknown model_type like this one
   std::optional<int64_t> tripCount;      // --trip-count of Loop/Scan whose count is not constant
-  std::optional<std::string> attention;  // --attention flash|math; default flash
+  std::optional<std::string> attention;  // --attention flash|fused-softmax|math; default flash
 };
 
 /// A forward graph ready to be planned: batch dimensions propagated, loss appended, built at

@@ -45,6 +45,9 @@ struct Plan {
   /// 0: plain data parallel, 1: optimizer state, 2: + gradients, 3: + parameters sharded.
   int zeroStage = 0;
   TrainingOptions training;
+  /// Whether stages wait for each send and receive before they go on, as Megatron-LM's
+  /// non-overlapped point-to-point does, instead of computing meanwhile.
+  bool blockingTransfers = false;
   int64_t bucketBytes = 25 * kMiB;   // gradient buckets (PyTorch DDP's default bucket_cap_mb)
   std::vector<int64_t> chunkStarts;  // pipeline x virtualStages + 1 entries
   std::vector<OperatorStrategy> strategies;  // per forward operator of the graph

@@ -88,8 +88,10 @@ json decisionsJson(const Plan& plan) {
           {"zero_stage", plan.zeroStage},
           {"precision", precisionName(plan.training.precision)},
           {"optimizer", optimizerName(plan.training.optimizer)},
+          {"runtime", runtimeName(plan.training.runtime)},
           {"gradient_dtype", dtypeName(plan.training.gradientDType)},
           {"bucket_bytes", plan.bucketBytes},
+          {"blocking_transfers", plan.blockingTransfers},
           {"chunk_starts", plan.chunkStarts}};
 }
 
@@ -179,9 +181,14 @@ Plan readPlan(JsonFields fields) {
       fields, "optimizer",
       {OptimizerKind::sgd, OptimizerKind::momentum, OptimizerKind::adam, OptimizerKind::adamw},
       optimizerName);
+  if (fields.has("runtime"))
+    plan.training.runtime =
+        choice(fields, "runtime",
+               {RuntimeKind::pytorch, RuntimeKind::megatron, RuntimeKind::native}, runtimeName);
   plan.training.gradientDType =
       choice(fields, "gradient_dtype", {DType::f32, DType::bf16, DType::f16}, dtypeName);
   plan.bucketBytes = fields.integer("bucket_bytes", 1, int64_t{1} << 50);
+  plan.blockingTransfers = fields.flag("blocking_transfers", false);
   plan.chunkStarts = readStarts(fields);
   fields.finish();
   return plan;

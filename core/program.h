@@ -18,6 +18,9 @@ namespace meshplan {
 enum class Stream : uint8_t { compute, tensor, expert, data, send, receive };
 inline constexpr int kStreams = 6;
 std::string_view streamName(Stream s);
+constexpr uint8_t streamBit(Stream s) {
+  return uint8_t(1u << static_cast<uint8_t>(s));
+}
 
 enum class MemoryCategory : uint8_t {
   weights,
@@ -56,7 +59,7 @@ struct Instruction {
   Kind kind = Kind::compute;
   Stream stream = Stream::compute;
   bool recomputed = false;  // a second forward
-  uint8_t drains = 0;       // bit s: wait for all earlier work on stream s
+  uint8_t drains = 0;       // streamBit(s): wait for all earlier work on stream s
 
   // compute
   OpId op;            // the operator; for fused updates the first of them

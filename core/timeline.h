@@ -33,6 +33,8 @@ struct TimeByCategory {
   Seconds compute, optimizer, exposedCommunication, bubble;
   Seconds recompute;      // part of compute
   Seconds communication;  // all of it, hidden or not
+  Seconds host{0};        // the compute stream idle because its host had not issued more yet; part
+                          // of bubble and exposedCommunication
   Seconds total() const { return compute + optimizer + exposedCommunication + bubble; }
 };
 

@@ -11,9 +11,11 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kPrecisions{"fp32", "tf32", "bf16", "fp16"};
 constexpr std::array<std::string_view, 4> kOptimizers{"sgd", "momentum", "adam", "adamw"};
+constexpr std::array<std::string_view, 3> kRuntimes{"pytorch", "megatron", "native"};
+constexpr std::array<std::string_view, 3> kGradients{"fp32", "bf16", "fp16"};
 
-template <class T>
-T parse(const std::array<std::string_view, 4>& names, std::string_view name,
+template <class T, size_t N>
+T parse(const std::array<std::string_view, N>& names, std::string_view name,
         std::string_view what) {
   std::string known;
   for (size_t i = 0; i < names.size(); ++i) {
@@ -48,6 +50,9 @@ std::string_view precisionName(Precision p) {
 std::string_view optimizerName(OptimizerKind k) {
   return kOptimizers[static_cast<size_t>(k)];
 }
+std::string_view runtimeName(RuntimeKind k) {
+  return kRuntimes[static_cast<size_t>(k)];
+}
 
 Precision parsePrecision(std::string_view name) {
   return parse<Precision>(kPrecisions, name, "precision");
@@ -55,6 +60,15 @@ Precision parsePrecision(std::string_view name) {
 
 OptimizerKind parseOptimizer(std::string_view name) {
   return parse<OptimizerKind>(kOptimizers, name, "optimizer");
+}
+
+RuntimeKind parseRuntime(std::string_view name) {
+  return parse<RuntimeKind>(kRuntimes, name, "runtime");
+}
+
+DType parseGradientDType(std::string_view name) {
+  constexpr DType kTypes[] = {DType::f32, DType::bf16, DType::f16};
+  return kTypes[parse<size_t>(kGradients, name, "gradient dtype")];
 }
 
 }  // namespace meshplan

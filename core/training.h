@@ -12,12 +12,17 @@ namespace meshplan {
 /// gradients accumulated in `gradientDType`, fp32 master weights and optimizer state.
 enum class Precision : uint8_t { fp32, tf32, bf16, fp16 };
 enum class OptimizerKind : uint8_t { sgd, momentum, adam, adamw };
+/// The software that issues the step to the devices; what that costs its host is in
+/// planner/runtime_parameters.h. pytorch: eager modules; megatron: Megatron-LM's and DeepSpeed's
+/// modules on PyTorch; native: an instruction list, or captured graphs, without cost.
+enum class RuntimeKind : uint8_t { pytorch, megatron, native };
 
 struct TrainingOptions {
   Precision precision = Precision::bf16;
   OptimizerKind optimizer = OptimizerKind::adamw;
   /// Of the accumulated weight gradients under mixed precision; fp32 otherwise.
   DType gradientDType = DType::f32;
+  RuntimeKind runtime = RuntimeKind::pytorch;
 };
 
 bool isMixed(Precision p);
@@ -29,8 +34,12 @@ int optimizerStates(OptimizerKind k);
 
 std::string_view precisionName(Precision p);
 std::string_view optimizerName(OptimizerKind k);
+std::string_view runtimeName(RuntimeKind k);
 /// Throw Error(usage) naming the choices.
 Precision parsePrecision(std::string_view name);
 OptimizerKind parseOptimizer(std::string_view name);
+RuntimeKind parseRuntime(std::string_view name);
+/// "fp32", "bf16" or "fp16", as TrainingOptions::gradientDType.
+DType parseGradientDType(std::string_view name);
 
 }  // namespace meshplan

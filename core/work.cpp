@@ -51,7 +51,10 @@ AttentionShape attentionOf(const Operator& op, const Attributes& attributes,
   shape.headDim = extent(q, 3);
   shape.valueDim = extent(v, 3);
   shape.causal = attributes.getInt("causal", 0) != 0;
-  shape.flash = attributes.getString("implementation", "flash") == "flash";
+  const std::string implementation = attributes.getString("implementation", "flash");
+  shape.flash = implementation == "flash";
+  shape.fusedSoftmax = implementation == "fused-softmax";
+  shape.dropout = attributes.getFloat("dropout", 0) > 0;
   return shape;
 }
 

@@ -21,7 +21,9 @@ struct AttentionShape {
   double batch = 1, heads = 1, kvHeads = 1, queryLength = 1, keyLength = 1, headDim = 1,
          valueDim = 1;
   bool causal = false;
-  bool flash = true;  // false: scores are materialised in memory
+  bool flash = true;          // false: scores are materialised in memory
+  bool fusedSoftmax = false;  // ... and scaled, masked and normalised by one kernel
+  bool dropout = false;       // of the probabilities
   bool operator==(const AttentionShape&) const = default;
 };
 

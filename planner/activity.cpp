@@ -90,6 +90,7 @@ class Compiler {
       : routine_(program.routines[routine]),
         seconds_(times.times[routine]),
         demands_(times.demands.empty() ? nullptr : &times.demands[routine]),
+        host_(times.host.empty() ? nullptr : &times.host[routine]),
         merged_(merged),
         mixed_(mixed),
         contract_(contract) {}
@@ -112,6 +113,7 @@ class Compiler {
 
   void enqueue() {
     position_.resize(routine_.instructions.size());
+    issued_.resize(routine_.instructions.size());
     for (uint32_t i = 0; i < routine_.instructions.size(); ++i) {
       const double t = seconds_[i].value;
       if (!std::isfinite(t) || t < 0)
@@ -120,6 +122,8 @@ class Compiler {
       std::vector<uint32_t>& queue = queues_[queueOf(at(i), merged_)];
       position_[i] = uint32_t(queue.size());
       queue.push_back(i);
+      if (host_) list_.host += (*host_)[i].value;
+      issued_[i] = list_.host;
     }
   }
 
@@ -205,6 +209,8 @@ class Compiler {
     a.peerStage = in.peerStage;
     a.firstSegment = uint32_t(list_.segments.size());
     a.first = uint32_t(list_.order.size());
+    a.hostWaits = in.drains & (streamBit(Stream::send) | streamBit(Stream::receive));
+    a.hostBefore = host_ ? issued_[i] - (*host_)[i].value : 0;
     list_.activities.push_back(a);
   }
 
@@ -221,6 +227,7 @@ class Compiler {
     const LinkDemand demand =
         demands_ && in.kind != Instruction::Kind::compute ? (*demands_)[i] : LinkDemand{};
     appendMemory(a, in);
+    a.hostLead = std::max(a.hostLead, issued_[i] - a.work);
     list_.order.push_back(i);
     list_.workBefore.push_back(a.work);
     ++a.count;
@@ -275,6 +282,7 @@ class Compiler {
   const Routine& routine_;
   const std::vector<Seconds>& seconds_;
   const std::vector<LinkDemand>* demands_;
+  const std::vector<Seconds>* host_;
   const Merged &merged_, &mixed_;
   bool contract_;
   ActivityList list_;
@@ -282,6 +290,7 @@ class Compiler {
   std::array<std::vector<bool>, kStreams> awaited_;
   std::array<int64_t, kStreams> lastMerged_{};  // on the compute queue, counted from 1
   std::vector<uint32_t> position_;              // on its queue
+  std::vector<double> issued_;                  // by the host, seconds after it began the call
   std::vector<Counts> needs_;                   // in instructions of the queue
 };
 

@@ -49,12 +49,16 @@ struct Activity {
   enum class Kind : uint8_t { local, send, receive, joint };
   Kind kind = Kind::local;
   bool changesMemory = false;
+  bool hostWaits = false;  // the host issues it after what it waits for has ended
   bool backwardDirection = false;
   uint32_t firstRequirement = 0, requirements = 0;
   uint32_t firstSegment = 0, segments = 0;
   uint32_t first = 0, count = 0;  // instructions, into ActivityList::order
   uint32_t memory = 0;            // into ActivityList::memory, if changesMemory
   double work = 0;                // seconds alone on the machine
+  /// Seconds after the host began with the call: before `hostBefore` it issues what comes earlier;
+  /// an activity that starts before `hostLead` would outrun the host at one of its instructions.
+  double hostBefore = 0, hostLead = 0;
   int32_t boundary = -1, peerStage = -1;
   std::array<double, kTimeCategories> seconds{};  // work by category
 };
@@ -69,6 +73,7 @@ struct ActivityList {
   std::vector<Segment> segments;
   std::vector<MemoryEffect> memory;
   std::vector<uint32_t> order;  // instructions in activity order
+  double host = 0;              // seconds that the host takes for the whole call
   std::vector<double>
       workBefore;  // per entry of order: seconds of work from the activity's start to its start
 

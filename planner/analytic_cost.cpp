@@ -33,8 +33,12 @@ const DeviceSpec& checked(const DeviceSpec& spec) {
 
 }  // namespace
 
-AnalyticCost::AnalyticCost(const DeviceSpec& spec)
-    : parameters_(resolveParameters(checked(spec))), attention_(parameters_) {
+AnalyticCost::AnalyticCost(const DeviceSpec& spec, RuntimeKind runtime)
+    : AnalyticCost(spec,
+                   runtimeParameters(spec.architecture == "cpu" ? RuntimeKind::native : runtime)) {}
+
+AnalyticCost::AnalyticCost(const DeviceSpec& spec, const RuntimeParameters& runtime)
+    : parameters_(resolveParameters(checked(spec))), runtime_(runtime), attention_(parameters_) {
   for (size_t i = 0; i < kDTypes; ++i)
     units_[i] = MatrixCost(spec, parameters_, static_cast<DType>(i));
   secondsPerByte_ = 1 / (spec.memoryBandwidth.value * parameters_.memoryEfficiency);
@@ -48,8 +52,8 @@ Estimate AnalyticCost::operatorTime(const OperatorWork& work) const {
   if (work.def->opClass == OpClass::view) return {};
   double kernels = static_cast<double>(work.kernels);
   auto [seconds, uncertainty] = kernelTime(work, work.flops / kernels, work.bytes / kernels);
-  seconds = std::max(seconds + parameters_.launchFloor, parameters_.hostOverhead);
-  return {Seconds(kernels * seconds), uncertainty, Provenance::analytic};
+  return {Seconds(kernels * (seconds + parameters_.launchFloor)), uncertainty,
+          Provenance::analytic};
 }
 
 Estimate AnalyticCost::collectiveTime(CollectiveKind kind, Bytes bytes,
@@ -57,8 +61,17 @@ Estimate AnalyticCost::collectiveTime(CollectiveKind kind, Bytes bytes,
   return collectiveCost(kind, bytes, group);
 }
 
-Seconds AnalyticCost::hostOverhead(const OperatorWork& work) const {
-  return Seconds(parameters_.hostOverhead * static_cast<double>(work.kernels));
+Seconds AnalyticCost::hostTime(const OperatorWork& work) const {
+  const double each = work.phase == Phase::forward ? runtime_.forward : runtime_.backward;
+  const int64_t launches =
+      work.def->opClass == OpClass::attention
+          ? AttentionCost::kernels(work.attention, work.phase != Phase::forward)
+          : 1;
+  return Seconds(each * static_cast<double>(launches * work.kernels));
+}
+
+Seconds AnalyticCost::hostCollectiveTime() const {
+  return Seconds(runtime_.collective);
 }
 
 AnalyticCost::Part AnalyticCost::kernelTime(const OperatorWork& work, double flops,
@@ -116,8 +129,10 @@ double AnalyticCost::attention(const OperatorWork& work, double bytes) const {
   double memory = memorySeconds(bytes);
   if (work.attention.flash)
     return roundedMax(attention_.flashSeconds(matrix, work.attention, backward), memory);
-  double passes = memorySeconds(attention_.scoreBytes(matrix, work.attention, backward));
-  return attention_.mathSeconds(matrix, work.attention, backward) + std::max(passes, memory);
+  const auto scores = attention_.scoreBytes(matrix, work.attention, backward);
+  const double products = attention_.mathSeconds(matrix, work.attention, backward);
+  if (scores.inProducts == 0) return products + std::max(memorySeconds(scores.between), memory);
+  return roundedMax(products, memorySeconds(scores.inProducts)) + memorySeconds(scores.between);
 }
 
 double AnalyticCost::memoryBound(double flops, double bytes, double efficiency) const {

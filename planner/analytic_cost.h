@@ -5,6 +5,7 @@
 
 #include "planner/attention_cost.h"
 #include "planner/cost_model.h"
+#include "planner/runtime_parameters.h"
 
 namespace meshplan {
 
@@ -14,13 +15,13 @@ namespace meshplan {
 ///   matrix work   (compute^4 + memory^4)^(1/4) of its tiles and its traffic: a roofline with a
 ///   rounded ridge other work    bytes over a bandwidth that rises with size, faster for what fits
 ///   in L2; views are free
-/// plus a launch per kernel; and never less than the host needs to issue the kernels, because a
-/// step of eager kernels cannot be faster than that (`host_overhead` 0 models captured graphs).
+/// plus a launch per kernel. What the host needs to issue them is apart (hostTime).
 /// Throws Error(input) for a device whose figures are not positive or whose parameters are out of
 /// bounds.
 class AnalyticCost : public CostModel {
  public:
-  explicit AnalyticCost(const DeviceSpec& spec);
+  explicit AnalyticCost(const DeviceSpec& spec, RuntimeKind runtime = RuntimeKind::native);
+  AnalyticCost(const DeviceSpec& spec, const RuntimeParameters& runtime);
 
   Estimate operatorTime(const OperatorWork& work) const override;
   Estimate collectiveTime(CollectiveKind kind, Bytes bytes,
@@ -28,8 +29,8 @@ class AnalyticCost : public CostModel {
   double computeSlowdown() const override { return parameters_.computeSlowdown; }
   double collectiveSlowdown() const override { return parameters_.collectiveSlowdown; }
 
-  /// Host time to issue the operator's kernels; contained in operatorTime as a floor.
-  Seconds hostOverhead(const OperatorWork& work) const;
+  Seconds hostTime(const OperatorWork& work) const override;
+  Seconds hostCollectiveTime() const override;
   const DeviceParameters& parameters() const { return parameters_; }
 
  private:
@@ -48,6 +49,7 @@ class AnalyticCost : public CostModel {
 
   static constexpr size_t kDTypes = static_cast<size_t>(DType::boolean) + 1;
   DeviceParameters parameters_;
+  RuntimeParameters runtime_;
   std::array<MatrixCost, kDTypes> units_;
   AttentionCost attention_;
   double secondsPerByte_ = 0, cachedSecondsPerByte_ = 0, cache_ = 1, secondsPerVectorFlop_ = 0;

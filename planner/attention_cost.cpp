@@ -49,11 +49,26 @@ double AttentionCost::mathSeconds(const MatrixCost& unit, const AttentionShape& 
   return (scores + values) * (backward ? 2 : 1);
 }
 
-double AttentionCost::scoreBytes(const MatrixCost& unit, const AttentionShape& s,
-                                 bool backward) const {
-  double scores = s.batch * s.heads * s.queryLength * s.keyLength * unit.elementBytes();
-  double mask = s.causal ? passesCausal_ / 2 : 0;
-  return scores * (passes_ * (backward ? kBackwardPasses : 1) + mask);
+AttentionCost::ScoreBytes AttentionCost::scoreBytes(const MatrixCost& unit, const AttentionShape& s,
+                                                    bool backward) const {
+  const double scores = s.batch * s.heads * s.queryLength * s.keyLength * unit.elementBytes();
+  const double dropout = s.dropout ? 2 + 1 / unit.elementBytes() : 0;
+  if (!fusesSoftmax(s)) {
+    const double mask = s.causal ? passesCausal_ / 2 : 0;
+    return {0, scores * (passes_ * (backward ? kBackwardPasses : 1) + mask + dropout)};
+  }
+  const double read = s.causal ? 0.5 : 1, products = backward ? 4 : 2;
+  return {scores * products, scores * ((backward ? 2 : 1) * read + 1 + dropout)};
+}
+
+bool AttentionCost::fusesSoftmax(const AttentionShape& s) {
+  return s.fusedSoftmax && std::fmod(s.batch * s.heads, 4) == 0;
+}
+
+int64_t AttentionCost::kernels(const AttentionShape& s, bool backward) {
+  if (s.flash) return 1;
+  const int64_t products = backward ? 4 : 2, softmax = fusesSoftmax(s) ? 1 : 3 + s.causal;
+  return products + softmax + s.dropout;
 }
 
 }  // namespace meshplan

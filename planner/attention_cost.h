@@ -13,7 +13,10 @@ namespace meshplan {
 /// slower. A causal block skips the key blocks that it cannot see but computes the whole diagonal
 /// one. Backward does 2.5 times the forward products at `flashBackward` times the cost, with the
 /// parts of queries and keys exchanged. Unfused ("math"): two batched products forward, four
-/// backward, and passes over the scores in memory; a mask adds passes and skips nothing.
+/// backward, and passes over the scores in memory; a mask adds passes and skips nothing. Dropout
+/// reads and writes the probabilities and writes a byte each. Fused softmax: each product reads or
+/// writes the scores once while it computes; the softmax reads them (half of them under a causal
+/// mask) and writes them, backward it reads two of them.
 class AttentionCost {
  public:
   AttentionCost() = default;
@@ -22,9 +25,20 @@ class AttentionCost {
   double flashSeconds(const MatrixCost& unit, const AttentionShape& shape, bool backward) const;
   /// The products alone; the passes are scoreBytes() over memory.
   double mathSeconds(const MatrixCost& unit, const AttentionShape& shape, bool backward) const;
-  double scoreBytes(const MatrixCost& unit, const AttentionShape& shape, bool backward) const;
+  /// Memory traffic of the scores: `inProducts` while the products run, `between` them.
+  struct ScoreBytes {
+    double inProducts = 0, between = 0;
+  };
+  ScoreBytes scoreBytes(const MatrixCost& unit, const AttentionShape& shape, bool backward) const;
+  /// Launches: the products, softmax (with scale, mask and casts of their own unless fused) and
+  /// dropout.
+  static int64_t kernels(const AttentionShape& shape, bool backward);
 
  private:
+  /// Megatron-LM's kernel takes blocks of four rows of heads and falls back to steps for other
+  /// numbers (megatron/fused_kernels/scaled_upper_triang_masked_softmax.h, `batches_per_block`).
+  static bool fusesSoftmax(const AttentionShape& shape);
+
   double ceiling_ = 1, softmaxCost_ = 0, blockOverhead_ = 0, backward_ = 1;
   double passes_ = 0, passesCausal_ = 0;
 };

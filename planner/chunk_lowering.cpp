@@ -69,7 +69,7 @@ class ChunkLowering {
       send(b, chunk_, false, model_.chain.crossing[endBlock_ - 1], leaving);
     }
     forwardVersions_ = versions;
-    return b.routine();
+    return settled(b.routine());
   }
 
   void lowerOperator(RoutineBuilder& b, Versions& versions, OpId id, bool recomputed,
@@ -208,6 +208,7 @@ class ChunkLowering {
                      b.size(), false});
     }
     for (const auto& [t, version] : arrived) into[t].push_back(version);
+    if (plan_.blockingTransfers) receive.drains = streamBit(Stream::compute);
     return b.add(std::move(receive), {});
   }
 
@@ -225,7 +226,19 @@ class ChunkLowering {
       send.reads.push_back(versions[i].buffer);
       waits.push_back(versions[i].ready);
     }
+    if (plan_.blockingTransfers) send.drains = streamBit(Stream::compute);
     b.add(std::move(send), waits);
+  }
+
+  /// The first computation of a routine waits for all transfers before it.
+  Routine settled(Routine routine) const {
+    if (!plan_.blockingTransfers) return routine;
+    for (Instruction& i : routine.instructions)
+      if (i.kind == Instruction::Kind::compute) {
+        i.drains |= streamBit(Stream::send) | streamBit(Stream::receive);
+        break;
+      }
+    return routine;
   }
 
   // --- backward ---
@@ -249,7 +262,7 @@ class ChunkLowering {
     }
     if (chunk_ > 0) sendGradients(b, gradients);
     buckets_->flush(b);
-    return b.routine();
+    return settled(b.routine());
   }
 
   Versions keptVersions() const {

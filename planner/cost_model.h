@@ -46,6 +46,10 @@ class CostModel {
  public:
   virtual ~CostModel() = default;
   virtual Estimate operatorTime(const OperatorWork& work) const = 0;
+  /// What the host takes to issue the work, or a collective or transfer; the device works through
+  /// it meanwhile (planner/simulator.h).
+  virtual Seconds hostTime(const OperatorWork&) const { return {}; }
+  virtual Seconds hostCollectiveTime() const { return {}; }
   /// `bytes` is S of core/collective.h.
   virtual Estimate collectiveTime(CollectiveKind kind, Bytes bytes,
                                   const GroupTopology& group) const = 0;

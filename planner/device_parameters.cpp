@@ -22,7 +22,6 @@ constexpr ParameterDefinition kDefinitions[] = {
     {"wave_quantisation", &P::waveQuantisation, 0, 1},
     {"unaligned_penalty", &P::unalignedPenalty, 1, 4},
     {"launch_floor", &P::launchFloor, 0, 1e-3},
-    {"host_overhead", &P::hostOverhead, 0, 1e-2},
     {"memory_efficiency", &P::memoryEfficiency, 0.05, 1},
     {"memory_half_size", &P::memoryHalfSize, 0, 1e9},
     {"cache_speedup", &P::cacheSpeedup, 1, 10},
@@ -57,7 +56,6 @@ constexpr DeviceParameters kAmpere = {.vectorCeiling = 0.877,
                                       .waveQuantisation = 0.8,
                                       .unalignedPenalty = 1.09,
                                       .launchFloor = 3e-6,
-                                      .hostOverhead = 4e-6,
                                       .memoryEfficiency = 0.9,
                                       .memoryHalfSize = 1e6,
                                       .cacheSpeedup = 2.5,
@@ -151,7 +149,6 @@ constexpr DeviceParameters kCpu = [] {
   p.vectorTileOverhead = p.matrixTileOverhead = 8;
   p.vectorTilePrologue = p.matrixTilePrologue = 2e-7;
   p.launchFloor = 1e-6;
-  p.hostOverhead = 0;
   p.winogradSpeedup = 1;
   p.memoryEfficiency = 0.8;
   p.memoryHalfSize = 1e5;

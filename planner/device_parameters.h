@@ -21,7 +21,6 @@ struct DeviceParameters {
   double waveQuantisation;    // 1: a started wave costs a whole one; 0: only its share
   double unalignedPenalty;    // factor on tensor-core work when n or k is not a multiple of 8
   double launchFloor;         // the shortest kernel, and the gap between two [s]
-  double hostOverhead;        // host time to issue one kernel [s]
   double memoryEfficiency;    // share of the memory bandwidth that a large copy reaches
   double memoryHalfSize;      // a copy of that many bytes reaches half of it [B]
   double cacheSpeedup;        // bandwidth of L2 over memory's

@@ -85,10 +85,13 @@ InstructionTimes costProgram(const Program& program, const Cluster& cluster,
   for (const Routine& routine : program.routines) {
     std::vector<Seconds>& times = out.times.emplace_back();
     std::vector<LinkDemand>& demands = out.demands.emplace_back();
+    std::vector<Seconds>& host = out.host.emplace_back();
     for (const Instruction& in : routine.instructions) {
       const Cost c = costs.of(in);
       times.push_back(c.time);
       demands.push_back(c.demand);
+      host.push_back(in.kind == Instruction::Kind::compute ? cost.hostTime(program.work[in.work])
+                                                           : cost.hostCollectiveTime());
     }
   }
   out.computeSlowdown = cost.computeSlowdown();

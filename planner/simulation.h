@@ -25,7 +25,7 @@ struct SlotId {
 // A stream's queue and what it does now. The activity of a transfer or of a joint collective is led
 // by one of its slots, the others follow.
 struct StreamState {
-  enum class State : uint8_t { done, blocked, posted, leading, following };
+  enum class State : uint8_t { done, blocked, unissued, posted, leading, following };
   State state = State::done;
   bool memoryHeld = false;  // of instruction `memoryNext`: has allocated and not freed
   uint8_t needStream = 0;   // blocked until `needCount` activities have ended there
@@ -39,7 +39,7 @@ struct StreamState {
   SlotId leader, follower;      // the leader itself when leading; the receiver of a transfer
   const ActivityList* list = nullptr;
   const Activity* head = nullptr;
-  double start = 0, left = 0, since = 0, rate = 0;
+  double start = 0, left = 0, since = 0, rate = 0;  // unissued: since when
 };
 
 struct ClassState {
@@ -48,8 +48,10 @@ struct ClassState {
   // Per call: activities of earlier calls, and of these the compute ones up to the last collective
   // merged from a stream.
   std::vector<std::array<uint32_t, kStreams>> endedBefore, mergedBefore;
-  uint8_t running = 0;  // streams that lead or follow
-  uint8_t memory = 0;   // of these, those with memory changes to come
+  std::vector<double> hostStart;  // when the host begins with a call; those known so far
+  double hostWait = 0;            // seconds for which only the host held up the compute stream
+  uint8_t running = 0;            // streams that lead or follow
+  uint8_t memory = 0;             // of these, those with memory changes to come
   // The only running stream, -1: several or none. Its segments run through at full speed, without
   // an event each.
   int8_t solo = -1;
@@ -97,6 +99,8 @@ class Simulation {
 
   // Starting and ending.
   void tryStart(uint32_t c, uint32_t s);
+  void start(SlotId id);
+  double issueTime(ClassState& cls, const StreamState& st);
   void post(SlotId id);
   bool matches(SlotId a, SlotId b);
   void arrive(SlotId id);

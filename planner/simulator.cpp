@@ -32,6 +32,7 @@ void Simulation::prepare(uint32_t c, bool contract) {
   ClassState& cls = classes_[c];
   cls.activities = activitiesOf(program_, rankClass, times_, contract);
   cls.meter.emplace(rankClass, options_.recordMemory);
+  cls.hostStart.assign(1, 0);
   cls.endedBefore.reserve(rankClass.calls.size());
   cls.mergedBefore.reserve(rankClass.calls.size());
   std::array<uint32_t, kStreams> ended{}, merged{};
@@ -84,14 +85,35 @@ void Simulation::tryStart(uint32_t c, uint32_t s) {
     st.needCount = count;
     return;
   }
-  switch (st.head->kind) {
+  if (times_.host.empty()) return start({c, s});
+  const double issued = issueTime(cls, st);
+  if (issued <= now_) return start({c, s});
+  st.state = State::unissued;
+  st.since = now_;
+  queue_.set(c, s, issued);
+}
+
+/// When the head of the queue may start at the earliest, for the host's sake. Calls are asked about
+/// in any order, but the host begins with them one by one.
+double Simulation::issueTime(ClassState& cls, const StreamState& st) {
+  std::vector<double>& starts = cls.hostStart;
+  while (starts.size() <= st.call) {
+    const size_t before = starts.size() - 1;
+    starts.push_back(starts[before] + cls.activities.lists[cls.activities.listOfCall[before]].host);
+  }
+  if (st.head->hostWaits) starts[st.call] = std::max(starts[st.call], now_ - st.head->hostBefore);
+  return starts[st.call] + st.head->hostLead;
+}
+
+void Simulation::start(SlotId id) {
+  switch (at(id).head->kind) {
     case Activity::Kind::local:
-      return occupy({c, s}, {c, s});
+      return occupy(id, id);
     case Activity::Kind::joint:
-      return arrive({c, s});
+      return arrive(id);
     case Activity::Kind::send:
     case Activity::Kind::receive:
-      return post({c, s});
+      return post(id);
   }
 }
 
@@ -162,6 +184,11 @@ void Simulation::step() {
   const SlotId id{uint32_t(slot.group), uint32_t(slot.slot)};
   ClassState& cls = classes_[id.rankClass];
   StreamState& st = at(id);
+  if (st.state == State::unissued) {
+    queue_.set(id.rankClass, id.stream, EventQueue::kNever);
+    if (id.stream == uint32_t(Stream::compute)) cls.hostWait += now_ - st.since;
+    return start(id);
+  }
   if (cls.solo == int8_t(id.stream)) {
     endSolo(cls);
   } else if (st.segment + 1 < st.head->segments) {
@@ -291,6 +318,7 @@ Timeline Simulation::report() {
     summary.time.optimizer = seconds(TimeCategory::optimizer);
     summary.time.exposedCommunication = seconds(TimeCategory::communication);
     summary.time.communication = Seconds(cls.communication);
+    summary.time.host = Seconds(cls.hostWait);
     summary.time.bubble =
         std::max(Seconds(0), timeline.stepTime - (summary.time.compute + summary.time.optimizer +
                                                   summary.time.exposedCommunication));

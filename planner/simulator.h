@@ -19,10 +19,12 @@ struct LinkDemand {
 /// transfer's time, receives 0.
 struct InstructionTimes {
   std::vector<std::vector<Seconds>> times;
-  std::vector<std::vector<LinkDemand>> demands;  // as times; empty: nothing is shared
+  std::vector<std::vector<LinkDemand>> demands = {};  // as times; empty: nothing is shared
   double computeSlowdown =
       1;  // of compute while a collective or transfer of the same rank runs beside it
   double collectiveSlowdown = 1;  // of a collective while compute runs beside it
+  /// As times: what the host of a rank takes to issue each instruction; empty: nothing.
+  std::vector<std::vector<Seconds>> host = {};
 };
 
 /// Asks the cost model once per distinct instruction (program_cost.cpp).
@@ -35,7 +37,9 @@ struct SimulationOptions {
 
 /// Interprets the program as real runtimes do: streams are queues, a transfer starts when both
 /// sides have posted it, transfers of one rank class that share a link share it max-min fairly,
-/// compute beside communication is slowed. One representative per rank class. Deterministic.
+/// compute beside communication is slowed. A rank's host issues its instructions in order, ahead of
+/// the device; none starts before it was issued. Where a computation waits for all transfers before
+/// it (Plan::blockingTransfers), so has the host. One representative per rank class. Deterministic.
 Timeline simulate(const Program& program, const InstructionTimes& times,
                   const SimulationOptions& options);
 

@@ -155,8 +155,9 @@ Model importHfConfig(const ModelRequest& request) {
 
 std::string attentionImplementation(const ModelRequest& request) {
   const std::string name = request.attention.value_or("flash");
-  if (name == "flash" || name == "math") return name;
-  throw Error(ErrorKind::usage, "--attention does not know '" + name + "'", "flash or math");
+  if (name == "flash" || name == "fused-softmax" || name == "math") return name;
+  throw Error(ErrorKind::usage, "--attention does not know '" + name + "'",
+              "flash, fused-softmax or math");
 }
 
 int64_t sequenceLength(HfSource source, int64_t positions, int64_t most, bool learned) {

@@ -298,7 +298,8 @@ void buildGpt2(HfSource s) {
   x = writer.layerNorm(x, "transformer", "ln_f");
   const bool tied = c.flag({"tie_word_embeddings"}, true);
   const TensorId head = writer.headWeight(table, tied);
-  writer.loss(writer.head(x, head, tied, "", "lm_head"), labels, "", "loss");
+  writer.loss(writer.head(x, head, tied, "", "lm_head"), labels, "", "loss",
+              s.config.flag({"unfused_loss"}, false));
 }
 
 }  // namespace meshplan

@@ -69,8 +69,9 @@ TensorId LayerWriter::head(TensorId x, TensorId weight, bool tied, const std::st
 }
 
 void LayerWriter::loss(TensorId logits, TensorId labels, const std::string& module,
-                       const std::string& name) {
-  graph_.outputs().push_back(add("CrossEntropy", {logits, labels}, {}, module, name));
+                       const std::string& name, bool unfused) {
+  const Attributes attributes = unfused ? Attributes{{"unfused", int64_t{1}}} : Attributes{};
+  graph_.outputs().push_back(add("CrossEntropy", {logits, labels}, attributes, module, name));
 }
 
 }  // namespace meshplan

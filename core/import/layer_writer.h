@@ -49,7 +49,9 @@ class LayerWriter {
   TensorId headWeight(TensorId table, bool tied);
   TensorId head(TensorId x, TensorId weight, bool tied, const std::string& module,
                 const std::string& name);
-  void loss(TensorId logits, TensorId labels, const std::string& module, const std::string& name);
+  /// `unfused`: maximum, subtraction, exponential, sum and division are kernels of their own.
+  void loss(TensorId logits, TensorId labels, const std::string& module, const std::string& name,
+            bool unfused = false);
 
  private:
   Graph& graph_;

@@ -10,9 +10,9 @@ namespace {
 
 bool isFlash(const Attributes& attributes) {
   const std::string implementation = attributes.getString("implementation", "flash");
-  if (implementation != "flash" && implementation != "math")
+  if (implementation != "flash" && implementation != "fused-softmax" && implementation != "math")
     throw Error(ErrorKind::usage, "unknown attention implementation '" + implementation + "'",
-                "flash or math");
+                "flash, fused-softmax or math");
   return implementation == "flash";
 }
 

@@ -41,6 +41,15 @@ std::vector<TensorType> inferSquaredError(const Attributes&, Types in) {
   return {{DType::f32, {}}};
 }
 
+/// PyTorch's log-softmax reads and writes the logits once. Megatron-LM's vocabulary-parallel loss
+/// (megatron/core/tensor_parallel/cross_entropy.py) takes the maximum, subtracts it, exponentiates,
+/// sums and divides in five kernels: eight passes.
+double bytesCrossEntropy(const OpContext& c) {
+  const double passes = c.attributes.getInt("unfused", 0) != 0 ? 8 : 2;
+  return passes * static_cast<double>(c.inputs[0].bytes().value) +
+         static_cast<double>(c.inputs[1].bytes().value);
+}
+
 LoopNest nestSquaredError(const OpContext& c) {
   LoopNest nest;
   TensorWalk rows;
@@ -59,6 +68,7 @@ constexpr std::array kDefs{OperatorDef{.name = "CrossEntropy",
                                        .infer = inferCrossEntropy,
                                        .nest = nestCrossEntropy,
                                        .flops = flopsCrossEntropy,
+                                       .bytes = bytesCrossEntropy,
                                        .gradient = GradientKind::fused,
                                        .needs = needsInputs},
                            OperatorDef{.name = "MeanSquaredError",

@@ -299,6 +299,7 @@ const std::vector<int64_t>& Candidates::held(const Candidate& c, int64_t stage) 
 
 std::vector<int64_t> Candidates::cut(const Candidate& c, bool limited) const {
   const int64_t chunks = c.mesh.pipeline * c.virtualStages;
+  if (space_.filter.evenStages) return evenStages(context_.model.chain, chunks);
   const auto cached =
       std::tuple(c.shardings, c.point, static_cast<int>(c.recompute), chunks, int64_t{limited});
   if (!limited)
@@ -478,6 +479,7 @@ Plan Candidates::plan(const Candidate& c) const {
   plan.zeroStage = c.zeroStage;
   plan.training = context_.model.options;
   plan.bucketBytes = space_.bucketBytes;
+  plan.blockingTransfers = space_.filter.blockingTransfers;
   plan.strategies = problem_.expand(pointOf(c));
   plan.chunkStarts = bestCut(c).starts;
   return plan;

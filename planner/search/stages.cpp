@@ -127,4 +127,18 @@ std::vector<int64_t> cutStages(const CutProblem& problem) {
   return Cutter(problem).run();
 }
 
+std::vector<int64_t> evenStages(const BlockChain& chain, int64_t chunks) {
+  const auto repeats = [&](const Block& b) { return chain.classes[b.blockClass].count > 1; };
+  const auto first = std::find_if(chain.blocks.begin(), chain.blocks.end(), repeats);
+  const auto last = std::find_if(chain.blocks.rbegin(), chain.blocks.rend(), repeats);
+  const auto begin = first == chain.blocks.end() ? 0 : first - chain.blocks.begin();
+  const auto count =
+      last == chain.blocks.rend() ? std::ssize(chain.blocks) : chain.blocks.rend() - last - begin;
+  if (count < chunks) return {};
+  std::vector<int64_t> starts{0};
+  for (int64_t c = 1; c < chunks; ++c) starts.push_back(begin + c * count / chunks);
+  starts.push_back(std::ssize(chain.blocks));
+  return starts;
+}
+
 }  // namespace meshplan

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/blocks.h"
+
 namespace meshplan {
 
 /// Cutting a chain of blocks into consecutive, non-empty chunks.
@@ -22,5 +24,10 @@ struct CutProblem {
 /// into each chunk finds an answer nearly always; where it does not (a chunk of large capacity must
 /// be left a block that fits no other), a dynamic programme over chunks and cuts decides.
 std::vector<int64_t> cutStages(const CutProblem& problem);
+
+/// The cut that runtimes make when nobody tells them otherwise (Megatron-LM, DeepSpeed's
+/// `uniform`): equally many of the repeated blocks in each chunk, what comes before them in the
+/// first and what follows in the last. Empty: too few blocks.
+std::vector<int64_t> evenStages(const BlockChain& chain, int64_t chunks);
 
 }  // namespace meshplan

@@ -12,7 +12,7 @@ namespace meshplan {
 namespace {
 
 constexpr std::string_view kKeys =
-    "dp, tp, pp, ep, vpp, mbs, zero, bucket, sp, schedule, recompute";
+    "dp, tp, pp, ep, vpp, mbs, zero, bucket, sp, schedule, recompute, transfers, stages";
 
 Error badStrategy(std::string problem, std::string remedy) {
   return Error(ErrorKind::usage, std::move(problem), std::move(remedy)).at("--strategy");
@@ -79,7 +79,8 @@ void applyItem(StrategyFilter& filter, std::string_view item) {
   if (op != "=" && op != "<=" && op != ">=")
     throw badStrategy(fmt::format("'{}' is not understood", item), "use =, <= or >=");
   if (ChoiceRange* range = rangeOf(filter, key)) return applyRange(*range, key, op, value);
-  if (op != "=" && (key == "sp" || key == "schedule" || key == "recompute"))
+  if (op != "=" && (key == "sp" || key == "schedule" || key == "recompute" || key == "transfers" ||
+                    key == "stages"))
     throw badStrategy(fmt::format("{} takes '=' only", key), "write key=value");
   if (key == "sp")
     return setOnce(filter.sequenceParallel,
@@ -98,6 +99,15 @@ void applyItem(StrategyFilter& filter, std::string_view item) {
                                            {"selective", Recompute::selective},
                                            {"full", Recompute::full}}),
                    key);
+  if (key == "transfers") {
+    filter.blockingTransfers =
+        parseChoice<bool>(key, value, {{"overlapped", false}, {"blocking", true}});
+    return;
+  }
+  if (key == "stages") {
+    filter.evenStages = parseChoice<bool>(key, value, {{"balanced", false}, {"even", true}});
+    return;
+  }
   throw badStrategy(fmt::format("unknown key '{}'", key), fmt::format("the keys are {}", kKeys));
 }
 

@@ -313,6 +313,49 @@ TEST(Simulator, TransfersSlowComputeOnBothSidesButAreNotSlowed) {
   EXPECT_DOUBLE_EQ(t.rankClasses[1].time.compute.value, 2 + 2);
 }
 
+InstructionTimes withHost(const ProgramText& p, double each) {
+  InstructionTimes times{p.times};
+  for (const auto& routine : p.times) times.host.emplace_back(routine.size(), Seconds(each));
+  return times;
+}
+
+TEST(Simulator, TheHostIssuesAheadOfTheDeviceAndHoldsUpSmallWork) {
+  const ProgramText p = parseProgram(R"(
+    routine A forward 0: compute 5; compute 1; compute 1
+    stage 0: A A
+  )");
+  // Issued at 2, 4, ... 12: the first call runs from 2 to 9, the second one from 9 to 16.
+  EXPECT_DOUBLE_EQ(simulate(p.program, withHost(p, 2), {}).stepTime.value, 16);
+  // Issued at 6, 12, ... 36: what comes after the last issue is one second.
+  const Timeline bound = simulate(p.program, withHost(p, 6), {});
+  EXPECT_DOUBLE_EQ(bound.stepTime.value, 37);
+  EXPECT_DOUBLE_EQ(bound.rankClasses[0].time.bubble.value, 37 - 14);
+}
+
+TEST(Simulator, AHostThatWaitsForATransferIssuesTheRestAfterIt) {
+  const char* kText = R"(
+    routine A forward 0: compute 1; send 10 to 1 boundary 0
+    routine B forward 1: receive 0 from 0 boundary 0; compute 1 after 0
+    stage 0: A
+    stage 1: B
+  )";
+  ProgramText p = parseProgram(kText);
+  // Issued while the transfer ran: 2 + 10 + 1 after the host's first two instructions.
+  EXPECT_DOUBLE_EQ(simulate(p.program, withHost(p, 1), {}).stepTime.value, 13);
+  p.program.routines[1].instructions[1].drains = streamBit(Stream::receive);
+  EXPECT_DOUBLE_EQ(simulate(p.program, withHost(p, 1), {}).stepTime.value, 14);
+}
+
+TEST(Simulator, ContractionChangesNothingUnderAHost) {
+  for (double host : {0.01, 0.5, 1.0, 3.0}) {
+    PipelineProgram p = pipelineProgram(
+        {.stages = 3, .microBatches = 5, .layers = 4, .tensor = 0.3, .transfer = 0.2, .update = 1});
+    for (const auto& routine : p.times.times)
+      p.times.host.emplace_back(routine.size(), Seconds(host));
+    EXPECT_NEAR(run(p).stepTime.value, run(p, {.recordSpans = true}).stepTime.value, 1e-9);
+  }
+}
+
 TEST(Simulator, CollectivesOfARankShareALinkFairly) {
   ProgramText p = parseProgram("routine A forward 0: data 2; expert 4; tensor 3\nstage 0: A");
   InstructionTimes times{p.times, {{{0, 1}, {0, 1}, {1, 0}}}};

@@ -56,8 +56,6 @@ class Fitter {
   explicit Fitter(std::vector<Row> rows) : rows_(std::move(rows)) {
     Catalog catalog = Catalog::builtIn();
     for (const Row& r : rows_) devices_[r.device] = catalog.device(r.device);
-    // The tables time kernels that were queued ahead of the device.
-    for (auto& [name, s] : devices_) s.parameters["host_overhead"] = {0, 0, "queued ahead"};
   }
 
   /// Mean over the tables of the mean absolute relative error of the architecture's rows.

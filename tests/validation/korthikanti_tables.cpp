@@ -22,13 +22,15 @@ Step stepOf(const Layers& shape, int64_t gpus, int64_t pp, int64_t batch, int64_
   step.model = megatronGpt(shape.layers, shape.hidden, shape.heads, 2048, 51200, 8);
   step.training.precision = Precision::fp16;
   step.training.optimizer = OptimizerKind::adam;
+  step.training.runtime = RuntimeKind::megatron;
   step.cluster = gpus > 8 ? fmt::format("{}x8xA100-SXM-80GB:8xinfiniband-hdr", gpus / 8)
                           : fmt::format("{}xA100-SXM-80GB", gpus);
   step.globalBatch = batch;
   const int64_t dp = gpus / 8 / pp;
   const bool interleaved = pp > 1 && shape.layers % (3 * pp) == 0 && (batch / dp / mbs) % pp == 0;
-  step.strategy = fmt::format("dp={},tp=8,pp={}{},mbs={},bucket=1000000,{}", dp, pp,
-                              interleaved ? ",vpp=3,schedule=interleaved" : "", mbs, how);
+  step.strategy =
+      fmt::format("dp={},tp=8,pp={}{},mbs={},bucket=1000000,transfers=blocking,stages=even,{}", dp,
+                  pp, interleaved ? ",vpp=3,schedule=interleaved" : "", mbs, how);
   return step;
 }
 

@@ -60,9 +60,10 @@ ModelRequest megatronGpt(int64_t layers, int64_t hidden, int64_t heads, int64_t 
       {"heads", std::to_string(heads)},
       {"vocab", std::to_string((vocabulary + multiple - 1) / multiple * multiple)},
       {"dropout", "0.1"},
+      {"unfused_loss", "true"},
   };
   model.sequence = sequence;
-  model.attention = "math";
+  model.attention = "fused-softmax";
   return model;
 }
 

@@ -9,13 +9,14 @@ namespace {
 
 // Megatron-LM's own data-parallel wrapper reduces all gradients after the last backward pass, in
 // one contiguous buffer: a bucket that no gradient fills.
-constexpr const char* kNoOverlap = "bucket=1000000";
+constexpr const char* kNoOverlap = "bucket=1000000,transfers=blocking,stages=even";
 
 TrainingOptions mixed(Precision precision, DType gradient) {
   TrainingOptions options;
   options.precision = precision;
   options.optimizer = OptimizerKind::adam;
   options.gradientDType = gradient;
+  options.runtime = RuntimeKind::megatron;
   return options;
 }
 

@@ -11,6 +11,10 @@ namespace {
 
 constexpr Bytes kNoLimit{int64_t{1} << 60};
 
+const char* gradientName(DType t) {
+  return t == DType::f32 ? "fp32" : t == DType::bf16 ? "bf16" : "fp16";
+}
+
 std::string modelText(const Step& s) {
   std::string text = s.model.source;
   for (const auto& [key, value] : s.model.settings) text += fmt::format(" --set {}={}", key, value);
@@ -18,8 +22,9 @@ std::string modelText(const Step& s) {
   if (s.model.attention) text += " --attention " + *s.model.attention;
   text += fmt::format(" --precision {} --optimizer {}", precisionName(s.training.precision),
                       optimizerName(s.training.optimizer));
+  text += fmt::format(" --runtime {}", runtimeName(s.training.runtime));
   if (isMixed(s.training.precision))
-    text += fmt::format(" --gradient-dtype {}", dtypeName(s.training.gradientDType));
+    text += fmt::format(" --gradient-dtype {}", gradientName(s.training.gradientDType));
   return text;
 }
 
@@ -65,16 +70,27 @@ StepPredictor::Prepared& StepPredictor::prepare(const Step& step) {
     p = std::move(fresh);
   }
   const DeviceSpec& device = p->cluster->specs().front();
-  std::unique_ptr<AnalyticCost>& cost = costs_[device.name];
+  const RuntimeKind kind = step.training.runtime;
+  std::unique_ptr<AnalyticCost>& cost =
+      costs_[fmt::format("{} {}", device.name, runtimeName(kind))];
   if (!cost) {
     DeviceSpec spec = device;
     for (const auto& [key, value] : overrides_)
       if (key.first == spec.architecture || key.first == spec.name)
         spec.parameters[key.second] = {value, 0, "fit"};
-    cost = std::make_unique<AnalyticCost>(spec);
+    cost = std::make_unique<AnalyticCost>(spec, runtimeOf(kind));
   }
   p->cost = cost.get();
   return *p;
+}
+
+RuntimeParameters StepPredictor::runtimeOf(RuntimeKind kind) const {
+  RuntimeParameters runtime = runtimeParameters(kind);
+  for (const RuntimeDefinition& d : runtimeDefinitions()) {
+    const auto own = overrides_.find({std::string(runtimeName(kind)), std::string(d.name)});
+    if (own != overrides_.end()) runtime.*d.member = own->second;
+  }
+  return runtime;
 }
 
 PlanReport StepPredictor::predict(const Step& step) {

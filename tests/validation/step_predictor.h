@@ -40,12 +40,13 @@ class StepPredictor {
   const Cluster& cluster(const std::string& text);
 
   /// Gives every device of an architecture (or with that name) another value of a parameter of
-  /// planner/device_parameters.h.
+  /// planner/device_parameters.h, or a runtime one of planner/runtime_parameters.h.
   void override(const std::string& architecture, const std::string& parameter, double value);
 
  private:
   struct Prepared;
   Prepared& prepare(const Step& step);
+  RuntimeParameters runtimeOf(RuntimeKind kind) const;
 
   std::map<std::string, std::unique_ptr<TrainingModel>> models_;
   std::map<std::string, std::unique_ptr<Cluster>> clusters_;

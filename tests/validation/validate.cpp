@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "tests/validation/fit.h"
 #include "tests/validation/mapping.h"
 #include "tests/validation/statistics.h"
 
@@ -21,6 +22,7 @@ using Rows = std::vector<const Prediction*>;
 
 struct Options {
   std::string folder, format = "table", only;
+  std::vector<std::string> settings, free;
   bool rows = false;
 };
 
@@ -43,24 +45,55 @@ const Mapping* mappingOf(const Table& table) {
   return nullptr;
 }
 
-std::vector<Prediction> predictAll(const Options& options) {
-  StepPredictor predictor;
-  std::vector<Prediction> all;
+/// "ampere:host_overhead=5e-6"
+void apply(const std::string& setting, StepPredictor& predictor) {
+  const size_t colon = setting.find(':'), equals = setting.find('=');
+  char* end = nullptr;
+  const double value =
+      equals == std::string::npos ? 0 : std::strtod(setting.c_str() + equals + 1, &end);
+  if (!end || *end || colon >= equals)
+    throw Error(ErrorKind::usage, fmt::format("'{}' sets nothing", setting),
+                "write architecture:parameter=value")
+        .at("--set");
+  predictor.override(setting.substr(0, colon), setting.substr(colon + 1, equals - colon - 1),
+                     value);
+}
+
+std::vector<Table> readTables(const Options& options) {
+  std::vector<Table> tables;
   for (const std::string& path : tablesIn(options.folder)) {
-    const Table table = readTable(path);
+    Table table = readTable(path);
     if (table.name.find(options.only) == std::string::npos) continue;
-    const Mapping* mapping = mappingOf(table);
-    if (!mapping) {
+    if (mappingOf(table))
+      tables.push_back(std::move(table));
+    else
       fmt::print(stderr, "warning: {}: no mapping knows a table of these columns\n", path);
-      continue;
-    }
-    try {
-      mapping->predict(table, predictor, all);
-    } catch (const Error& e) {
-      throw e.inFile(path);
-    }
   }
+  return tables;
+}
+
+std::vector<Prediction> predictAll(const std::vector<Table>& tables, StepPredictor& predictor) {
+  std::vector<Prediction> all;
+  for (const Table& table : tables) try {
+      mappingOf(table)->predict(table, predictor, all);
+    } catch (const Error& e) {
+      throw e.inFile(table.path);
+    }
   return all;
+}
+
+void fitFree(const Options& options, const std::vector<Table>& tables, StepPredictor& predictor) {
+  std::vector<FreeParameter> parameters;
+  for (const std::string& text : options.free) {
+    const size_t colon = text.find(':');
+    if (colon == std::string::npos)
+      throw Error(ErrorKind::usage, fmt::format("'{}' names no parameter", text),
+                  "write architecture:parameter")
+          .at("--fit");
+    parameters.push_back({text.substr(0, colon), text.substr(colon + 1)});
+  }
+  if (!parameters.empty())
+    fit(predictor, parameters, [&] { return predictAll(tables, predictor); });
 }
 
 /// Rows by table; and by table and device where a table has several.
@@ -186,8 +219,16 @@ int run(int argc, char** argv) {
       ->check(CLI::IsMember({"table", "json"}));
   app.add_flag("--rows", options.rows, "Print every prediction");
   app.add_option("--table", options.only, "Only tables whose name contains this");
+  app.add_option("--set", options.settings, "Another value of a device parameter")
+      ->type_name("ARCHITECTURE:PARAMETER=VALUE");
+  app.add_option("--fit", options.free, "Fit these device parameters to half of the rows first")
+      ->type_name("ARCHITECTURE:PARAMETER");
   CLI11_PARSE(app, argc, argv);
-  const std::vector<Prediction> all = predictAll(options);
+  StepPredictor predictor;
+  for (const std::string& setting : options.settings) apply(setting, predictor);
+  const std::vector<Table> tables = readTables(options);
+  fitFree(options, tables, predictor);
+  const std::vector<Prediction> all = predictAll(tables, predictor);
   if (options.format == "json") {
     printJson(all);
     return 0;
