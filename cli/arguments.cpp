@@ -117,7 +117,7 @@ void TrainingArguments::addTo(CLI::App& app) {
       ->type_name("NAME")
       ->capture_default_str();
   app.add_option("--runtime", runtime,
-                 "Whose host overhead to count: pytorch, megatron, or native (none)")
+                 "Whose host overhead to count: pytorch, megatron, megatron-core, or native (none)")
       ->type_name("NAME")
       ->capture_default_str();
 }

@@ -48,6 +48,9 @@ struct Plan {
   /// Whether stages wait for each send and receive before they go on, as Megatron-LM's
   /// non-overlapped point-to-point does, instead of computing meanwhile.
   bool blockingTransfers = false;
+  /// Whether tensor-parallel gathers and scatters run in pieces beside the product that reads or
+  /// makes them (Transformer Engine's user buffers).
+  bool overlapTensor = false;
   int64_t bucketBytes = 25 * kMiB;   // gradient buckets (PyTorch DDP's default bucket_cap_mb)
   std::vector<int64_t> chunkStarts;  // pipeline x virtualStages + 1 entries
   std::vector<OperatorStrategy> strategies;  // per forward operator of the graph

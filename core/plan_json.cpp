@@ -92,6 +92,7 @@ json decisionsJson(const Plan& plan) {
           {"gradient_dtype", dtypeName(plan.training.gradientDType)},
           {"bucket_bytes", plan.bucketBytes},
           {"blocking_transfers", plan.blockingTransfers},
+          {"overlap_tensor", plan.overlapTensor},
           {"chunk_starts", plan.chunkStarts}};
 }
 
@@ -182,13 +183,15 @@ Plan readPlan(JsonFields fields) {
       {OptimizerKind::sgd, OptimizerKind::momentum, OptimizerKind::adam, OptimizerKind::adamw},
       optimizerName);
   if (fields.has("runtime"))
-    plan.training.runtime =
-        choice(fields, "runtime",
-               {RuntimeKind::pytorch, RuntimeKind::megatron, RuntimeKind::native}, runtimeName);
+    plan.training.runtime = choice(fields, "runtime",
+                                   {RuntimeKind::pytorch, RuntimeKind::megatron,
+                                    RuntimeKind::megatronCore, RuntimeKind::native},
+                                   runtimeName);
   plan.training.gradientDType =
       choice(fields, "gradient_dtype", {DType::f32, DType::bf16, DType::f16}, dtypeName);
   plan.bucketBytes = fields.integer("bucket_bytes", 1, int64_t{1} << 50);
   plan.blockingTransfers = fields.flag("blocking_transfers", false);
+  plan.overlapTensor = fields.flag("overlap_tensor", false);
   plan.chunkStarts = readStarts(fields);
   fields.finish();
   return plan;

@@ -115,6 +115,7 @@ struct RankClass {
 struct Program {
   MeshShape mesh;
   int64_t microBatches = 1;
+  bool overlapTensor = false;  // as Plan::overlapTensor
   std::vector<Routine> routines;
   std::vector<RankClass> rankClasses;  // by stage
   std::vector<OperatorWork> work;      // distinct local work

@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kPrecisions{"fp32", "tf32", "bf16", "fp16"};
 constexpr std::array<std::string_view, 4> kOptimizers{"sgd", "momentum", "adam", "adamw"};
-constexpr std::array<std::string_view, 3> kRuntimes{"pytorch", "megatron", "native"};
+constexpr std::array<std::string_view, 4> kRuntimes{"pytorch", "megatron", "megatron-core",
+                                                    "native"};
 constexpr std::array<std::string_view, 3> kGradients{"fp32", "bf16", "fp16"};
 
 template <class T, size_t N>

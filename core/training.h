@@ -14,8 +14,9 @@ enum class Precision : uint8_t { fp32, tf32, bf16, fp16 };
 enum class OptimizerKind : uint8_t { sgd, momentum, adam, adamw };
 /// The software that issues the step to the devices; what that costs its host is in
 /// planner/runtime_parameters.h. pytorch: eager modules; megatron: Megatron-LM's and DeepSpeed's
-/// modules on PyTorch; native: an instruction list, or captured graphs, without cost.
-enum class RuntimeKind : uint8_t { pytorch, megatron, native };
+/// modules on PyTorch, as of 2020 to 2022; megatronCore: Megatron-Core with Transformer Engine;
+/// native: an instruction list, or captured graphs, without cost.
+enum class RuntimeKind : uint8_t { pytorch, megatron, megatronCore, native };
 
 struct TrainingOptions {
   Precision precision = Precision::bf16;

@@ -164,6 +164,7 @@ OperatorWork workOf(const Graph& graph, OpId id, const LoopNest& nest,
     work.bytes =
         op.phase == Phase::update ? totalBytes(inputs) * 2 : forwardBytes(*op.def, context);
   }
+  if (op.phase == Phase::backwardWeight) work.accumulated = totalBytes(outputs);
   const auto repeat = static_cast<double>(op.repeat);
   work.flops *= repeat;
   work.bytes *= repeat;

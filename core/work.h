@@ -36,6 +36,7 @@ struct OperatorWork {
   double flops = 0;            // a multiply-add is 2
   double bytes = 0;            // read and written in device memory, each tensor once
   double outputElements = 0;
+  double accumulated = 0;        // bytes of weight gradients: added to in place, or updated from
   int64_t kernels = 1;           // launches
   ContractionShape contraction;  // for contractions, convolutions and a step of a recurrent layer
   AttentionShape attention;      // for attention

@@ -51,7 +51,11 @@ AnalyticCost::AnalyticCost(const DeviceSpec& spec, const RuntimeParameters& runt
 Estimate AnalyticCost::operatorTime(const OperatorWork& work) const {
   if (work.def->opClass == OpClass::view) return {};
   double kernels = static_cast<double>(work.kernels);
-  auto [seconds, uncertainty] = kernelTime(work, work.flops / kernels, work.bytes / kernels);
+  double bytes = work.bytes;
+  if (work.phase == Phase::update) bytes += runtime_.gradientPasses * work.accumulated;
+  auto [seconds, uncertainty] = kernelTime(work, work.flops / kernels, bytes / kernels);
+  if (runtime_.addsGradients && work.accumulated > 0 && work.phase != Phase::update)
+    seconds += accumulation(work) / kernels;
   return {Seconds(kernels * (seconds + parameters_.launchFloor)), uncertainty,
           Provenance::analytic};
 }
@@ -101,6 +105,11 @@ AnalyticCost::Part AnalyticCost::kernelTime(const OperatorWork& work, double flo
       break;
   }
   return {};
+}
+
+double AnalyticCost::accumulation(const OperatorWork& work) const {
+  const double made = work.outputElements * static_cast<double>(dtypeBytes(work.compute));
+  return memorySeconds(made + 2 * work.accumulated) + parameters_.launchFloor;
 }
 
 double AnalyticCost::contraction(const OperatorWork& work, double flops, double bytes) const {

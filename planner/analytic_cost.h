@@ -40,6 +40,7 @@ class AnalyticCost : public CostModel {
   /// One of the `kernels` launches: its share of the FLOPs and bytes; the shapes are already per
   /// launch.
   Part kernelTime(const OperatorWork& work, double flops, double bytes) const;
+  double accumulation(const OperatorWork& work) const;
   double contraction(const OperatorWork& work, double flops, double bytes) const;
   double convolution(const OperatorWork& work, double bytes) const;
   double attention(const OperatorWork& work, double bytes) const;

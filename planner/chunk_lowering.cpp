@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "planner/gradient_buckets.h"
 #include "planner/routine_builder.h"
+#include "planner/stage_transfers.h"
 #include "planner/update_lowering.h"
 
 namespace meshplan {
@@ -27,6 +28,7 @@ class ChunkLowering {
         chunk_(chunk),
         firstBlock_(static_cast<size_t>(plan.chunkStarts[static_cast<size_t>(chunk)])),
         endBlock_(static_cast<size_t>(plan.chunkStarts[static_cast<size_t>(chunk) + 1])),
+        transfers_(model.graph, plan, layers),
         parameters_(model, plan, layers, chunk) {}
 
   ChunkRoutines run() {
@@ -66,10 +68,10 @@ class ChunkLowering {
       std::vector<Version> leaving;
       for (TensorId t : model_.chain.crossing[endBlock_ - 1])
         leaving.push_back(versions.at(t).front());
-      send(b, chunk_, false, model_.chain.crossing[endBlock_ - 1], leaving);
+      transfers_.send(b, chunk_, false, model_.chain.crossing[endBlock_ - 1], leaving);
     }
     forwardVersions_ = versions;
-    return settled(b.routine());
+    return transfers_.settled(b.routine());
   }
 
   void lowerOperator(RoutineBuilder& b, Versions& versions, OpId id, bool recomputed,
@@ -189,56 +191,11 @@ class ChunkLowering {
   // --- pipeline transfers ---
 
   int32_t receive(RoutineBuilder& b, int64_t boundary, bool backward, size_t cut, Versions& into) {
-    Instruction receive;
-    receive.kind = Instruction::Kind::receive;
-    receive.stream = Stream::receive;
-    receive.boundary = static_cast<int32_t>(boundary);
-    receive.backwardDirection = backward;
-    receive.peerStage = static_cast<int32_t>((boundary + (backward ? 1 : 0)) % plan_.mesh.pipeline);
-    std::vector<std::pair<TensorId, Version>> arrived;
-    for (TensorId t : model_.chain.crossing[cut]) {
-      if (backward && !model_.hasGradient[t.index()]) continue;
-      const Where where = backward ? gradientWhere(t) : layers_.where(t);
-      const Bytes bytes = layers_.placed(t, where).bytes();
-      receive.bytes += bytes;
-      arrived.emplace_back(
-          t, Version{where,
-                     b.allocate(receive, graph_.tensor(t).name + (backward ? ".grad" : ""), t,
-                                bytes, MemoryCategory::activations),
-                     b.size(), false});
-    }
-    for (const auto& [t, version] : arrived) into[t].push_back(version);
-    if (plan_.blockingTransfers) receive.drains = streamBit(Stream::compute);
-    return b.add(std::move(receive), {});
-  }
-
-  void send(RoutineBuilder& b, int64_t boundary, bool backward,
-            const std::vector<TensorId>& tensors, const std::vector<Version>& versions) {
-    Instruction send;
-    send.kind = Instruction::Kind::send;
-    send.stream = Stream::send;
-    send.boundary = static_cast<int32_t>(boundary);
-    send.backwardDirection = backward;
-    send.peerStage = static_cast<int32_t>((boundary + (backward ? 0 : 1)) % plan_.mesh.pipeline);
-    std::vector<int32_t> waits;
-    for (size_t i = 0; i < tensors.size(); ++i) {
-      send.bytes += layers_.placed(tensors[i], versions[i].where).bytes();
-      send.reads.push_back(versions[i].buffer);
-      waits.push_back(versions[i].ready);
-    }
-    if (plan_.blockingTransfers) send.drains = streamBit(Stream::compute);
-    b.add(std::move(send), waits);
-  }
-
-  /// The first computation of a routine waits for all transfers before it.
-  Routine settled(Routine routine) const {
-    if (!plan_.blockingTransfers) return routine;
-    for (Instruction& i : routine.instructions)
-      if (i.kind == Instruction::Kind::compute) {
-        i.drains |= streamBit(Stream::send) | streamBit(Stream::receive);
-        break;
-      }
-    return routine;
+    std::vector<Crossing> tensors;
+    for (TensorId t : model_.chain.crossing[cut])
+      if (!backward || model_.hasGradient[t.index()])
+        tensors.push_back({t, backward ? gradientWhere(t) : layers_.where(t)});
+    return transfers_.receive(b, boundary, backward, tensors, into);
   }
 
   // --- backward ---
@@ -262,7 +219,7 @@ class ChunkLowering {
     }
     if (chunk_ > 0) sendGradients(b, gradients);
     buckets_->flush(b);
-    return settled(b.routine());
+    return transfers_.settled(b.routine());
   }
 
   Versions keptVersions() const {
@@ -429,7 +386,7 @@ class ChunkLowering {
       tensors.push_back(t);
       versions.push_back(settle(b, gradients, t));
     }
-    send(b, chunk_ - 1, true, tensors, versions);
+    transfers_.send(b, chunk_ - 1, true, tensors, versions);
   }
 
   // --- data parallelism ---
@@ -480,6 +437,7 @@ class ChunkLowering {
   LayerCache& layers_;
   int64_t chunk_;
   size_t firstBlock_, endBlock_;
+  StageTransfers transfers_;
 
   std::vector<Buffer> buffers_;
   ChunkParameters parameters_;

@@ -76,7 +76,10 @@ class Collective {
   double intraHop() const { return intra_.hopLatency + g_.intraLatency.value; }
   double netHop() const { return inter_.treeHopLatency + g_.interLatency.value; }
   double intraBandwidth() const { return g_.intraBandwidth.value * intra_.efficiency; }
-  double nodeBandwidth() const { return local_ * g_.interBandwidth.value * inter_.efficiency; }
+  double nodeBandwidth() const {
+    const double shared = g_.concurrent ? inter_.concurrentEfficiency : 1;
+    return local_ * g_.interBandwidth.value * inter_.efficiency * shared;
+  }
 
   double transferBandwidth(bool across) const {
     return across ? g_.interBandwidth.value * std::min(inter_.efficiency, inter_.transferEfficiency)

@@ -29,7 +29,8 @@ struct GroupTopology {
   LinkKind intraKind = LinkKind::nvlink, interKind = LinkKind::infiniband;
   BytesPerSecond intraBandwidth{1e30}, interBandwidth{1e30};
   Seconds intraLatency, interLatency;
-  bool multicast = false;  // in-network reduction is available for this group (NVLS)
+  bool concurrent = false;  // other groups of the same axes leave the same nodes at the same time
+  bool multicast = false;   // in-network reduction is available for this group (NVLS)
   const LinkSpec* intraLink =
       nullptr;  // the limiting links, for their fitted parameters; may be null in tests
   const LinkSpec* interLink = nullptr;

@@ -19,16 +19,18 @@ struct LinkParameters {
   double
       protocolLatency;   // added once the message outgrows `protocolBytes`; network: per tree level
   double protocolBytes;  // [B] at which half of it is paid: per rank in a node, in all across nodes
-  double pipelineLatency;      // filling a pipeline of chunks, see `stream` of docs/cost_model.md;
-                               // network: per tree level
-  double efficiency;           // share of the bandwidth that a ring reaches
-  double treeEfficiency;       // bandwidth of a tree over a ring's
-  double passBandwidth;        // [B/s] of the local pass over the data that a collective makes
-  double multicastEfficiency;  // share of the bandwidth of in-network reduction; 0: not available
-  double multicastRanks;       // least ranks for which the library chooses it
-  double transferEfficiency;   // share of the bandwidth of all-to-all and of sends
-  double transferLatency;      // of an all-to-all
-  double uncertainty;          // one standard deviation of a prediction, relative
+  double pipelineLatency;       // filling a pipeline of chunks, see `stream` of docs/cost_model.md;
+                                // network: per tree level
+  double efficiency;            // share of the bandwidth that a ring reaches
+  double concurrentEfficiency;  // further share for groups that share the nodes' adapters with
+                                // others of the same mesh axes
+  double treeEfficiency;        // bandwidth of a tree over a ring's
+  double passBandwidth;         // [B/s] of the local pass over the data that a collective makes
+  double multicastEfficiency;   // share of the bandwidth of in-network reduction; 0: not available
+  double multicastRanks;        // least ranks for which the library chooses it
+  double transferEfficiency;    // share of the bandwidth of all-to-all and of sends
+  double transferLatency;       // of an all-to-all
+  double uncertainty;           // one standard deviation of a prediction, relative
 };
 
 struct LinkParameterDefinition {

@@ -153,6 +153,7 @@ Program lower(const TrainingModel& model, const Plan& plan, const MemoryReserve&
   Program program;
   program.mesh = plan.mesh;
   program.microBatches = plan.microBatches();
+  program.overlapTensor = plan.overlapTensor;
   LayerCache layers(model, plan.strategies,
                     {plan.mesh.tensor, plan.mesh.expert, plan.microBatch * plan.mesh.expert});
   program.rankClasses.resize(static_cast<size_t>(plan.mesh.pipeline));

@@ -76,11 +76,74 @@ class ProgramCost {
   std::map<std::tuple<CollectiveKind, MeshAxes, int32_t, int64_t>, Cost> collectives_;
 };
 
+/// A gather is hidden behind the product that waits for it, a scatter behind the one that it waits
+/// for: the exchange goes round the group in as many pieces as it has ranks, beside the product of
+/// the piece before, so that one piece and what is longer than the product stay exposed. A product
+/// hides one exchange, and is slowed meanwhile.
+class TensorOverlap {
+ public:
+  TensorOverlap(const Program& program, const CostModel& cost)
+      : program_(program), slowdown_(cost.computeSlowdown()) {}
+
+  void apply(const Routine& routine, std::vector<Seconds>& times) const {
+    const std::vector<Instruction>& all = routine.instructions;
+    std::vector<bool> used(all.size());
+    for (uint32_t i = 0; i < all.size(); ++i) {
+      if (!exchanges(all[i])) continue;
+      const bool gathers = all[i].collective == CollectiveKind::allGather;
+      const uint32_t product = gathers ? reader(all, i) : maker(all, i);
+      if (product == kNone || used[product]) continue;
+      used[product] = true;
+      times[i] = exposed(times[i], times[product]);
+    }
+  }
+
+ private:
+  static constexpr uint32_t kNone = UINT32_MAX;
+
+  static bool exchanges(const Instruction& in) {
+    return in.kind == Instruction::Kind::collective && in.stream == Stream::tensor &&
+           (in.collective == CollectiveKind::allGather ||
+            in.collective == CollectiveKind::reduceScatter);
+  }
+
+  bool multiplies(const Instruction& in) const {
+    return in.kind == Instruction::Kind::compute &&
+           program_.work[in.work].def->opClass == OpClass::contraction;
+  }
+
+  uint32_t reader(const std::vector<Instruction>& all, uint32_t collective) const {
+    for (uint32_t i = collective + 1; i < all.size(); ++i) {
+      const auto& waits = all[i].waits;
+      if (std::find(waits.begin(), waits.end(), collective) != waits.end())
+        return multiplies(all[i]) ? i : kNone;
+    }
+    return kNone;
+  }
+
+  uint32_t maker(const std::vector<Instruction>& all, uint32_t collective) const {
+    const auto& waits = all[collective].waits;
+    const auto last = std::max_element(waits.begin(), waits.end());
+    return last != waits.end() && multiplies(all[*last]) ? *last : kNone;
+  }
+
+  Seconds exposed(Seconds exchange, Seconds product) const {
+    const double piece = 1 / static_cast<double>(program_.mesh.tensor);
+    const double beside = (1 - piece) * exchange.value, room = (1 - piece) * product.value;
+    const double hidden = std::min(beside, room);
+    return Seconds(exchange.value - hidden + (slowdown_ - 1) * hidden);
+  }
+
+  const Program& program_;
+  double slowdown_;
+};
+
 }  // namespace
 
 InstructionTimes costProgram(const Program& program, const Cluster& cluster,
                              const CostModel& cost) {
   ProgramCost costs(program, cluster, cost);
+  const TensorOverlap overlap(program, cost);
   InstructionTimes out;
   for (const Routine& routine : program.routines) {
     std::vector<Seconds>& times = out.times.emplace_back();
@@ -93,6 +156,7 @@ InstructionTimes costProgram(const Program& program, const Cluster& cluster,
       host.push_back(in.kind == Instruction::Kind::compute ? cost.hostTime(program.work[in.work])
                                                            : cost.hostCollectiveTime());
     }
+    if (program.overlapTensor) overlap.apply(routine, times);
   }
   out.computeSlowdown = cost.computeSlowdown();
   out.collectiveSlowdown = cost.collectiveSlowdown();

@@ -19,9 +19,23 @@ std::span<const RuntimeDefinition> runtimeDefinitions() {
 RuntimeParameters runtimeParameters(RuntimeKind kind) {
   switch (kind) {
     case RuntimeKind::pytorch:
-      return {20e-6, 10e-6, 15e-6};
+      return {.forward = 20e-6,
+              .backward = 10e-6,
+              .collective = 15e-6,
+              .addsGradients = true,
+              .gradientPasses = 2};
     case RuntimeKind::megatron:
-      return {86e-6, 19e-6, 15e-6};
+      return {.forward = 86e-6,
+              .backward = 19e-6,
+              .collective = 15e-6,
+              .addsGradients = true,
+              .gradientPasses = 6};
+    case RuntimeKind::megatronCore:
+      return {.forward = 43e-6,
+              .backward = 10e-6,
+              .collective = 15e-6,
+              .addsGradients = false,
+              .gradientPasses = 6};
     case RuntimeKind::native:
       break;
   }

@@ -14,6 +14,12 @@ struct RuntimeParameters {
   double forward = 0;     // an operator of the forward pass, or of its recomputation
   double backward = 0;    // an operator of the backward pass or of the update
   double collective = 0;  // a collective, send or receive
+  /// Whether weight gradients are added to those of earlier micro-batches by kernels of their own,
+  /// which read the new one and read and write the sum.
+  bool addsGradients = false;
+  /// Reads and writes of the gradients around an update, besides the update's own: setting them to
+  /// zero, unscaling and looking for infinities, their norm, clipping.
+  double gradientPasses = 0;
 };
 
 struct RuntimeDefinition {

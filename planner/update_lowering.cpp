@@ -40,6 +40,7 @@ OperatorWork updateWork(const Plan& plan, const std::vector<LocalParameter>& par
     work.bytes += share * (static_cast<double>(dtypeBytes(p.gradientType)) + master +
                            8.0 * optimizerStates(t.optimizer));
     work.outputElements += share;
+    work.accumulated += share * static_cast<double>(dtypeBytes(p.gradientType));
     // Two moments, a square root, a division and the weight decay: about ten operations per
     // element.
     work.flops += 10 * share;

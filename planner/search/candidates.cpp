@@ -480,6 +480,7 @@ Plan Candidates::plan(const Candidate& c) const {
   plan.training = context_.model.options;
   plan.bucketBytes = space_.bucketBytes;
   plan.blockingTransfers = space_.filter.blockingTransfers;
+  plan.overlapTensor = space_.filter.overlapTensor;
   plan.strategies = problem_.expand(pointOf(c));
   plan.chunkStarts = bestCut(c).starts;
   return plan;

@@ -12,7 +12,8 @@ namespace meshplan {
 namespace {
 
 constexpr std::string_view kKeys =
-    "dp, tp, pp, ep, vpp, mbs, zero, bucket, sp, schedule, recompute, transfers, stages";
+    "dp, tp, pp, ep, vpp, mbs, zero, bucket, sp, schedule, recompute, transfers, collectives, "
+    "stages";
 
 Error badStrategy(std::string problem, std::string remedy) {
   return Error(ErrorKind::usage, std::move(problem), std::move(remedy)).at("--strategy");
@@ -80,7 +81,7 @@ void applyItem(StrategyFilter& filter, std::string_view item) {
     throw badStrategy(fmt::format("'{}' is not understood", item), "use =, <= or >=");
   if (ChoiceRange* range = rangeOf(filter, key)) return applyRange(*range, key, op, value);
   if (op != "=" && (key == "sp" || key == "schedule" || key == "recompute" || key == "transfers" ||
-                    key == "stages"))
+                    key == "collectives" || key == "stages"))
     throw badStrategy(fmt::format("{} takes '=' only", key), "write key=value");
   if (key == "sp")
     return setOnce(filter.sequenceParallel,
@@ -102,6 +103,11 @@ void applyItem(StrategyFilter& filter, std::string_view item) {
   if (key == "transfers") {
     filter.blockingTransfers =
         parseChoice<bool>(key, value, {{"overlapped", false}, {"blocking", true}});
+    return;
+  }
+  if (key == "collectives") {
+    filter.overlapTensor =
+        parseChoice<bool>(key, value, {{"overlapped", true}, {"blocking", false}});
     return;
   }
   if (key == "stages") {

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "planner/device_parameters.h"
+#include "planner/link_parameters.h"
 #include "planner/runtime_parameters.h"
 
 namespace meshplan {
@@ -21,6 +22,9 @@ struct Present {
 Present present(const FreeParameter& p) {
   for (const ParameterDefinition& d : parameterDefinitions())
     if (d.name == p.name) return {defaultParameters(p.architecture).*d.member, d.low, d.high};
+  for (const LinkParameterDefinition& d : linkParameterDefinitions())
+    if (d.name == p.name)
+      return {defaultLinkParameters(parseLinkKind(p.architecture)).*d.member, d.low, d.high};
   for (const RuntimeDefinition& d : runtimeDefinitions())
     if (d.name == p.name) return {runtimeParameters(parseRuntime(p.architecture)).*d.member, 0, 1};
   throw Error(ErrorKind::usage, fmt::format("there is no parameter '{}'", p.name)).at("--fit");

@@ -137,20 +137,33 @@ MemoryModel memoryModel(const std::string& name) {
   throw Error(ErrorKind::input, fmt::format("'{}' is no model of the source", name));
 }
 
-double gib(const PlanReport& report, std::initializer_list<MemoryCategory> categories) {
+constexpr double kBytesPerGib = static_cast<double>(kGiB);
+
+/// Parameters, gradients and optimizer state of the mean rank, as 18 bytes per parameter are.
+double state(const Program& program) {
   double bytes = 0;
-  for (MemoryCategory c : categories)
-    bytes += static_cast<double>(report.memoryByCategory[static_cast<size_t>(c)].value);
-  return bytes / static_cast<double>(kGiB);
+  for (const RankClass& stage : program.rankClasses)
+    for (const Buffer& b : stage.residents)
+      if (b.category <= MemoryCategory::masterWeights && b.category != MemoryCategory::activations)
+        bytes += static_cast<double>(b.bytes.value);
+  return bytes / static_cast<double>(program.rankClasses.size()) / kBytesPerGib;
 }
 
-double state(const PlanReport& report) {
-  return gib(report, {MemoryCategory::weights, MemoryCategory::gradients, MemoryCategory::optimizer,
-                      MemoryCategory::masterWeights});
-}
-
-double activations(const PlanReport& report) {
-  return gib(report, {MemoryCategory::activations});
+/// What the first stage keeps from forward to backward passes, at most: the source's formulas count
+/// no working memory.
+double kept(const Program& program) {
+  const RankClass& stage = program.rankClasses.front();
+  double held = 0, most = 0;
+  for (const Call& call : stage.calls) {
+    const Routine& routine = program.routines[call.routine];
+    if (routine.kind == Routine::Kind::update) continue;
+    double bytes = 0;
+    for (const Buffer& b : routine.buffers)
+      if (b.scope == Buffer::Scope::microBatch) bytes += static_cast<double>(b.bytes.value);
+    held += routine.kind == Routine::Kind::forward ? bytes : -bytes;
+    most = std::max(most, held);
+  }
+  return most / kBytesPerGib;
 }
 
 }  // namespace
@@ -160,16 +173,16 @@ void predictKorthikantiMemory(const Table& t, StepPredictor& predictor,
   struct Column {
     const char *name, *how;
     bool percent;
-    double (*figure)(const PlanReport&);
+    double (*figure)(const Program&);
   };
   constexpr Column kColumns[] = {
       {"params_opt_gib", "recompute=none", false, state},
-      {"act_gib_tp_only", "recompute=none", false, activations},
-      {"act_gib_seqpar_selective", kSelective, false, activations},
-      {"pct_seqpar", "sp=on", true, activations},
-      {"pct_selective", "recompute=selective", true, activations},
-      {"pct_seqpar_selective", kSelective, true, activations},
-      {"pct_full_recompute", kFull, true, activations},
+      {"act_gib_tp_only", "recompute=none", false, kept},
+      {"act_gib_seqpar_selective", kSelective, false, kept},
+      {"pct_seqpar", "sp=on", true, kept},
+      {"pct_selective", "recompute=selective", true, kept},
+      {"pct_seqpar_selective", kSelective, true, kept},
+      {"pct_full_recompute", kFull, true, kept},
   };
   for (const TableRow& r : t.rows) {
     const MemoryModel m = memoryModel(r.text({"model"}));
@@ -178,8 +191,11 @@ void predictKorthikantiMemory(const Table& t, StepPredictor& predictor,
       if (!r.has({c.name})) continue;
       const double measured = r.number({c.name}) * (c.percent ? whole / 100 : 1);
       Prediction p = rowOf(t, r, "GiB", measured);
-      addStep(out, p, predictor, stepOf(m.shape, m.gpus, m.pp, m.batch, m.mbs, c.how), c.figure);
-      out.back().uncertainty = kMemoryUncertainty;
+      p.device = "A100-SXM-80GB";
+      p.predicted =
+          c.figure(predictor.look(stepOf(m.shape, m.gpus, m.pp, m.batch, m.mbs, c.how)).program);
+      p.uncertainty = kMemoryUncertainty;
+      out.push_back(p);
     }
   }
 }

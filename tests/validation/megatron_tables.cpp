@@ -124,7 +124,9 @@ void predictMegatronSteps(const Table& t, StepPredictor& predictor, std::vector<
                                 pipelineText(layers, pp, batch / dp / mbs));
     if (core) {
       step.model.attention = "flash";
-      step.strategy += fmt::format(",zero=1{}", tp > 1 ? ",sp=on" : "");
+      step.training.runtime = RuntimeKind::megatronCore;
+      step.strategy +=
+          fmt::format(",zero=1,stages=even{}", tp > 1 ? ",sp=on,collectives=overlapped" : "");
     } else {
       step.strategy += fmt::format(",recompute=full,{}", kNoOverlap);
     }
@@ -171,8 +173,8 @@ void predictZeroComparison(const Table& t, StepPredictor& predictor, std::vector
 }
 
 // NVIDIA/Megatron-LM, README of January 2021: fp16 mixed precision, sequence 1024, vocabulary
-// 51200, full recomputation, no pipeline. `batch` is one model's; with data parallelism it is the
-// global one, accumulated over equal micro-batches.
+// 51200, full recomputation, no pipeline; the DGX A100 of that time has 40 GB devices. `batch` is
+// one model's; with data parallelism it is the global one, accumulated over equal micro-batches.
 bool isMegatron2020(const Table& t) {
   return t.has({"system"}) && t.has({"model_parallel"}) && t.has({"iter_ms"});
 }
@@ -187,7 +189,7 @@ void predictMegatron2020(const Table& t, StepPredictor& predictor, std::vector<P
                              1024, 51200, tp);
     step.training = mixed(Precision::fp16, DType::f16);
     step.cluster = volta ? clusterText(gpus, "V100-SXM3-32GB", "8xinfiniband-edr", 16)
-                         : clusterText(gpus, "A100-SXM-80GB", "8xinfiniband-hdr");
+                         : clusterText(gpus, "A100-SXM-40GB", "8xinfiniband-hdr");
     step.globalBatch = batch;
     step.strategy = fmt::format("dp={},tp={},mbs={},recompute=full,{}", dp, tp,
                                 fittingMicroBatch(batch, dp, volta ? 8 : 16), kNoOverlap);

@@ -35,10 +35,40 @@ std::string commandOf(const Step& s) {
                      s.globalBatch, s.strategy);
 }
 
+/// Costs with other link parameters than the cluster's own.
+class StepPredictor::Cost : public AnalyticCost {
+ public:
+  Cost(const DeviceSpec& spec, const RuntimeParameters& runtime,
+       const std::map<std::pair<std::string, std::string>, double>& overrides)
+      : AnalyticCost(spec, runtime), overrides_(overrides) {}
+
+  Estimate collectiveTime(CollectiveKind kind, Bytes bytes,
+                          const GroupTopology& group) const override {
+    GroupTopology g = group;
+    g.intraLink = changed(group.intraLink);
+    g.interLink = changed(group.interLink);
+    return AnalyticCost::collectiveTime(kind, bytes, g);
+  }
+
+ private:
+  const LinkSpec* changed(const LinkSpec* link) const {
+    if (!link) return link;
+    const auto [at, isNew] = links_.try_emplace(link->name, *link);
+    if (isNew)
+      for (const auto& [key, value] : overrides_)
+        if (key.first == link->name || key.first == linkKindName(link->kind))
+          at->second.parameters[key.second] = {value, 0, "fit"};
+    return &at->second;
+  }
+
+  const std::map<std::pair<std::string, std::string>, double>& overrides_;
+  mutable std::map<std::string, LinkSpec> links_;
+};
+
 struct StepPredictor::Prepared {
   const TrainingModel* model = nullptr;
   const Cluster* cluster = nullptr;
-  const AnalyticCost* cost = nullptr;
+  const CostModel* cost = nullptr;
   std::optional<Plan> plan;
   Program program;
 
@@ -71,14 +101,13 @@ StepPredictor::Prepared& StepPredictor::prepare(const Step& step) {
   }
   const DeviceSpec& device = p->cluster->specs().front();
   const RuntimeKind kind = step.training.runtime;
-  std::unique_ptr<AnalyticCost>& cost =
-      costs_[fmt::format("{} {}", device.name, runtimeName(kind))];
+  std::unique_ptr<CostModel>& cost = costs_[fmt::format("{} {}", device.name, runtimeName(kind))];
   if (!cost) {
     DeviceSpec spec = device;
     for (const auto& [key, value] : overrides_)
       if (key.first == spec.architecture || key.first == spec.name)
         spec.parameters[key.second] = {value, 0, "fit"};
-    cost = std::make_unique<AnalyticCost>(spec, runtimeOf(kind));
+    cost = std::make_unique<Cost>(spec, runtimeOf(kind), overrides_);
   }
   p->cost = cost.get();
   return *p;

@@ -40,11 +40,13 @@ class StepPredictor {
   const Cluster& cluster(const std::string& text);
 
   /// Gives every device of an architecture (or with that name) another value of a parameter of
-  /// planner/device_parameters.h, or a runtime one of planner/runtime_parameters.h.
+  /// planner/device_parameters.h, a runtime one of planner/runtime_parameters.h, or a link
+  /// (by name or kind) one of planner/link_parameters.h.
   void override(const std::string& architecture, const std::string& parameter, double value);
 
  private:
   struct Prepared;
+  class Cost;
   Prepared& prepare(const Step& step);
   RuntimeParameters runtimeOf(RuntimeKind kind) const;
 
@@ -52,7 +54,7 @@ class StepPredictor {
   std::map<std::string, std::unique_ptr<Cluster>> clusters_;
   std::map<std::string, std::unique_ptr<Prepared>> steps_;
   std::map<std::pair<std::string, std::string>, double> overrides_;
-  std::map<std::string, std::unique_ptr<AnalyticCost>> costs_;
+  std::map<std::string, std::unique_ptr<CostModel>> costs_;
 };
 
 }  // namespace meshplan
