@@ -19,7 +19,7 @@
 namespace meshplan {
 namespace {
 
-double predict(const AnalyticCost& cost, const Row& row) {
+double predict(const AnalyticCost& cost, const OperatorRow& row) {
   double seconds = 0;
   for (const OperatorWork& w : row.works) seconds += cost.operatorTime(w).time.value;
   return seconds;
@@ -53,9 +53,9 @@ const Fit kFits[] = {
 
 class Fitter {
  public:
-  explicit Fitter(std::vector<Row> rows) : rows_(std::move(rows)) {
+  explicit Fitter(std::vector<OperatorRow> rows) : rows_(std::move(rows)) {
     Catalog catalog = Catalog::builtIn();
-    for (const Row& r : rows_) devices_[r.device] = catalog.device(r.device);
+    for (const OperatorRow& r : rows_) devices_[r.device] = catalog.device(r.device);
   }
 
   /// Mean over the tables of the mean absolute relative error of the architecture's rows.
@@ -64,7 +64,7 @@ class Fitter {
     for (const auto& [name, s] : devices_) {
       if (s.architecture != architecture) continue;
       AnalyticCost cost(s);
-      for (const Row& r : rows_) {
+      for (const OperatorRow& r : rows_) {
         if (r.device != name || r.fitted != fittedHalf) continue;
         auto& [sum, count] = sums[r.table];
         sum += std::abs(predict(cost, r) / r.seconds - 1);
@@ -99,8 +99,8 @@ class Fitter {
   void report() const {
     fmt::print("{:<40} {:<14} {:>5} {:>8} {:>8} {:>8} {:>8} {:>8}\n", "table", "device", "rows",
                "seen %", "unseen %", "worst %", "bias %", "sigma %");
-    std::map<std::pair<std::string, std::string>, std::vector<const Row*>> groups;
-    for (const Row& r : rows_)
+    std::map<std::pair<std::string, std::string>, std::vector<const OperatorRow*>> groups;
+    for (const OperatorRow& r : rows_)
       for (const std::string& device : {r.device, std::string("(all)")})
         groups[{r.table, device}].push_back(&r);
     for (const auto& [key, rows] : groups) {
@@ -111,7 +111,7 @@ class Fitter {
   }
 
   void dump() const {
-    for (const Row& r : rows_) {
+    for (const OperatorRow& r : rows_) {
       AnalyticCost cost(devices_.at(r.device));
       fmt::print("{} {} {:.4g} {:.4g} {:+.1f} % | {}\n", r.table, r.device, r.seconds * 1e6,
                  predict(cost, r) * 1e6, (predict(cost, r) / r.seconds - 1) * 100, r.text);
@@ -145,9 +145,9 @@ class Fitter {
   }
 
   void reportGroup(const std::string& table, const std::string& device,
-                   const std::vector<const Row*>& rows) const {
+                   const std::vector<const OperatorRow*>& rows) const {
     double sum[2] = {0, 0}, count[2] = {0, 0}, worst = 0, bias = 0, square = 0;
-    for (const Row* r : rows) {
+    for (const OperatorRow* r : rows) {
       double e = predict(AnalyticCost(devices_.at(r->device)), *r) / r->seconds - 1;
       sum[r->fitted] += std::abs(e);
       count[r->fitted] += 1;
@@ -162,7 +162,7 @@ class Fitter {
                std::sqrt(square / n) * 100);
   }
 
-  std::vector<Row> rows_;
+  std::vector<OperatorRow> rows_;
   std::map<std::string, DeviceSpec> devices_;
 };
 

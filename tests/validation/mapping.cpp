@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
+#include "tests/validation/operator_tables.h"
 
 namespace meshplan {
 namespace {
@@ -16,6 +17,10 @@ constexpr Mapping kMappings[] = {
     {"full against selective recomputation", isKorthikantiIterations, predictKorthikantiIterations},
     {"one layer under recomputation", isKorthikantiLayers, predictKorthikantiLayers},
     {"memory under recomputation", isKorthikantiMemory, predictKorthikantiMemory},
+    {"single operators", isOperatorTable, predictOperators},
+    {"collectives", isCollectiveTable, predictCollectives},
+    {"forward of a slice (Galvatron)", isGalvatronForward, predictGalvatronForward},
+    {"memory by strategy (Galvatron)", isGalvatronMemory, predictGalvatronMemory},
     {"training of convolutional networks", isCnnThroughput, predictCnnThroughput},
     {"training of BERT", isBertThroughput, predictBertThroughput},
 };

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "core/import/load_model.h"
+#include "profiles/catalog.h"
 #include "profiles/load_cluster.h"
 
 namespace meshplan {
@@ -102,13 +103,7 @@ StepPredictor::Prepared& StepPredictor::prepare(const Step& step) {
   const DeviceSpec& device = p->cluster->specs().front();
   const RuntimeKind kind = step.training.runtime;
   std::unique_ptr<CostModel>& cost = costs_[fmt::format("{} {}", device.name, runtimeName(kind))];
-  if (!cost) {
-    DeviceSpec spec = device;
-    for (const auto& [key, value] : overrides_)
-      if (key.first == spec.architecture || key.first == spec.name)
-        spec.parameters[key.second] = {value, 0, "fit"};
-    cost = std::make_unique<Cost>(spec, runtimeOf(kind), overrides_);
-  }
+  if (!cost) cost = costOf(device, runtimeOf(kind));
   p->cost = cost.get();
   return *p;
 }
@@ -120,6 +115,20 @@ RuntimeParameters StepPredictor::runtimeOf(RuntimeKind kind) const {
     if (own != overrides_.end()) runtime.*d.member = own->second;
   }
   return runtime;
+}
+
+std::unique_ptr<CostModel> StepPredictor::costOf(DeviceSpec spec,
+                                                    const RuntimeParameters& runtime) const {
+  for (const auto& [key, value] : overrides_)
+    if (key.first == spec.architecture || key.first == spec.name)
+      spec.parameters[key.second] = {value, 0, "fit"};
+  return std::make_unique<Cost>(spec, runtime, overrides_);
+}
+
+const CostModel& StepPredictor::queuedCost(const std::string& device) {
+  std::unique_ptr<CostModel>& cost = costs_["queued " + device];
+  if (!cost) cost = costOf(Catalog::builtIn().device(device), {});
+  return *cost;
 }
 
 PlanReport StepPredictor::predict(const Step& step) {

@@ -39,6 +39,10 @@ class StepPredictor {
   const TrainingModel& training(const Step& step);
   const Cluster& cluster(const std::string& text);
 
+  /// The cost of single operators that were queued ahead of the device (by its catalogue name), so
+  /// that the host's part does not count.
+  const CostModel& queuedCost(const std::string& device);
+
   /// Gives every device of an architecture (or with that name) another value of a parameter of
   /// planner/device_parameters.h, a runtime one of planner/runtime_parameters.h, or a link
   /// (by name or kind) one of planner/link_parameters.h.
@@ -49,6 +53,7 @@ class StepPredictor {
   class Cost;
   Prepared& prepare(const Step& step);
   RuntimeParameters runtimeOf(RuntimeKind kind) const;
+  std::unique_ptr<CostModel> costOf(DeviceSpec spec, const RuntimeParameters& runtime) const;
 
   std::map<std::string, std::unique_ptr<TrainingModel>> models_;
   std::map<std::string, std::unique_ptr<Cluster>> clusters_;
