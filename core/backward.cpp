@@ -28,7 +28,7 @@ Graph convert(const Graph& source, Precision precision) {
     if (op.def->opClass == OpClass::loss) {
       for (TensorId t : copy.outputs) graph.tensor(t).type.dtype = DType::f32;
       const Tensor logits = graph.tensor(copy.inputs[0]);
-      if (dtypeBytes(logits.type.dtype) < 4) {
+      if (dtypeBytes(logits.type.dtype) < 4 && copy.attributes.getInt("half", 0) == 0) {
         const OpId cast = graph.addOperator("Cast", {copy.inputs[0]}, {{"to", std::string("fp32")}},
                                             op.name + ".logits", op.module);
         Tensor& wide = graph.tensor(graph.output(cast));

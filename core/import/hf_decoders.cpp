@@ -9,6 +9,13 @@ namespace {
 
 constexpr int64_t kLongestDefault = 4096;  // without --seq
 
+Attributes lossAttributes(const ModelConfig& c) {
+  Attributes attributes;
+  if (c.flag({"unfused_loss"}, false)) attributes.set("unfused", int64_t{1});
+  if (c.flag({"half_loss"}, false)) attributes.set("half", int64_t{1});
+  return attributes;
+}
+
 /// What a family's class fills in: sizes that a nested text_config may leave out, and the number of
 /// key-value heads where the field is missing (a null there means "as many as heads").
 struct Defaults {
@@ -104,7 +111,8 @@ Ends writeDecoder(HfSource s, const Decoder& d, LayerWriter& writer) {
   e.hidden = appendStack(writer, d.stack, e.hidden);
   const TensorId x = writer.rmsNorm(e.hidden, "model", "norm");
   e.head = writer.headWeight(e.table, d.tied);
-  writer.loss(writer.head(x, e.head, d.tied, "", "lm_head"), e.labels, "", "loss");
+  writer.loss(writer.head(x, e.head, d.tied, "", "lm_head"), e.labels, "", "loss",
+              lossAttributes(s.config));
   return e;
 }
 
@@ -299,7 +307,7 @@ void buildGpt2(HfSource s) {
   const bool tied = c.flag({"tie_word_embeddings"}, true);
   const TensorId head = writer.headWeight(table, tied);
   writer.loss(writer.head(x, head, tied, "", "lm_head"), labels, "", "loss",
-              s.config.flag({"unfused_loss"}, false));
+              lossAttributes(s.config));
 }
 
 }  // namespace meshplan

@@ -69,8 +69,7 @@ TensorId LayerWriter::head(TensorId x, TensorId weight, bool tied, const std::st
 }
 
 void LayerWriter::loss(TensorId logits, TensorId labels, const std::string& module,
-                       const std::string& name, bool unfused) {
-  const Attributes attributes = unfused ? Attributes{{"unfused", int64_t{1}}} : Attributes{};
+                       const std::string& name, const Attributes& attributes) {
   graph_.outputs().push_back(add("CrossEntropy", {logits, labels}, attributes, module, name));
 }
 

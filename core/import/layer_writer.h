@@ -49,9 +49,10 @@ class LayerWriter {
   TensorId headWeight(TensorId table, bool tied);
   TensorId head(TensorId x, TensorId weight, bool tied, const std::string& module,
                 const std::string& name);
-  /// `unfused`: maximum, subtraction, exponential, sum and division are kernels of their own.
+  /// Attributes: `unfused` = 1, maximum, subtraction, exponential, sum and division are kernels of
+  /// their own; `half` = 1, the loss reads 16-bit logits as they are, not widened to fp32.
   void loss(TensorId logits, TensorId labels, const std::string& module, const std::string& name,
-            bool unfused = false);
+            const Attributes& attributes = {});
 
  private:
   Graph& graph_;

@@ -196,6 +196,7 @@ void Candidates::solveShardings() {
     question.tensorGroup = where[i]->tensor;
     question.expertGroup = where[i]->expert;
     question.sequenceParallel = space_.filter.sequenceParallel.value_or(true);
+    question.wholeSequence = !space_.filter.sequenceParallel.value_or(false);
     try {
       s.points = problem_.solve(question, context_.cost);
     } catch (const Error& e) {

@@ -307,20 +307,40 @@ void ShardingProblem::addTiedParameters() {
 }
 
 bool ShardingProblem::forbidden(const Layer& layer, const Choice& choice,
-                                bool sequenceParallel) const {
-  if (sequenceParallel) return false;
+                                const Question& question) const {
   const Operator& op = model_.graph.op(layer.representative);
-  const auto residualSplit = [&](const std::vector<TensorId>& tensors,
-                                 const std::vector<LocalOperator::Where>& where) {
+  const auto placed = [&](Placement::Kind kind, bool trunk, const std::vector<TensorId>& tensors,
+                          const std::vector<LocalOperator::Where>& where) {
     for (size_t i = 0; i < tensors.size(); ++i)
-      if (model_.chain.trunk[tensors[i].index()] &&
-          model_.graph.tensor(tensors[i]).sequenceDim >= 0 &&
-          where[i].tensor.kind == Placement::shard)
+      if (model_.graph.tensor(tensors[i]).sequenceDim >= 0 && where[i].tensor.kind == kind &&
+          (!trunk || model_.chain.trunk[tensors[i].index()]))
         return true;
     return false;
   };
-  return residualSplit(op.outputs, choice.forward.outputWhere) ||
-         residualSplit(op.inputs, choice.forward.inputWhere);
+  if (!question.sequenceParallel)
+    return placed(Placement::shard, true, op.outputs, choice.forward.outputWhere) ||
+           placed(Placement::shard, true, op.inputs, choice.forward.inputWhere);
+  if (question.wholeSequence || question.mesh.tensor == 1) return false;
+  // Megatron-LM's sequence parallelism: what works token by token has its part of the sequence or
+  // of the features, products and the vocabulary split their weights and gather the sequence.
+  const OpClass c = op.def->opClass;
+  if (c == OpClass::normalization || c == OpClass::elementwise)
+    return placed(Placement::replicate, false, op.inputs, choice.forward.inputWhere);
+  return wholeWeight(op, choice.forward.inputWhere);
+}
+
+/// A matrix that every rank of the tensor axis keeps whole; a router's is small.
+bool ShardingProblem::wholeWeight(const Operator& op,
+                                  const std::vector<LocalOperator::Where>& where) const {
+  if (op.def->opClass != OpClass::contraction && op.def->name != "Embedding") return false;
+  for (OpId reader : model_.graph.tensor(op.outputs[0]).consumers)
+    if (model_.graph.op(reader).def->opClass == OpClass::moe) return false;
+  for (size_t i = 0; i < op.inputs.size(); ++i)
+    if (const Tensor& t = model_.graph.tensor(op.inputs[i]);
+        t.kind == TensorKind::parameter && t.type.shape.size() > 1 &&
+        where[i].tensor.kind == Placement::replicate)
+      return true;
+  return false;
 }
 
 std::vector<ShardingPoint> ShardingProblem::solve(const Question& question,
@@ -336,8 +356,7 @@ std::vector<ShardingPoint> ShardingProblem::solve(const Question& question,
     auto& unary = problem.unary[layer.variable];
     unary.resize(std::max(unary.size(), choices.back().size()));
     for (size_t v = 0; v < unary.size(); ++v) {
-      if (v >= choices.back().size() ||
-          forbidden(layer, choices.back()[v], question.sequenceParallel)) {
+      if (v >= choices.back().size() || forbidden(layer, choices.back()[v], question)) {
         unary[v].time = kForbidden;
         continue;
       }

@@ -43,7 +43,8 @@ class ShardingProblem {
   struct Question {
     StageMesh mesh;
     GroupTopology tensorGroup, expertGroup;
-    bool sequenceParallel = true;
+    bool sequenceParallel = true;  // the residual stream may be split by sequence
+    bool wholeSequence = true;     // ... and may also be whole on every rank
     size_t maxFront = 16;
   };
   /// The Pareto front of (time, activation bytes, parameters), fastest first; empty when nothing is
@@ -76,7 +77,8 @@ class ShardingProblem {
   void addEdges();
   void addTiedParameters();
   uint32_t layerOf(OpId forward) const;
-  bool forbidden(const Layer& layer, const Choice& choice, bool sequenceParallel) const;
+  bool forbidden(const Layer& layer, const Choice& choice, const Question& question) const;
+  bool wholeWeight(const Operator& op, const std::vector<LocalOperator::Where>& where) const;
   std::vector<BlockCost> blockCosts(const Choices& choices, const Pricer& pricer,
                                     const std::vector<uint16_t>& values) const;
 
