@@ -51,6 +51,9 @@ struct Plan {
   /// Whether tensor-parallel gathers and scatters run in pieces beside the product that reads or
   /// makes them (Transformer Engine's user buffers).
   bool overlapTensor = false;
+  /// ZeRO-3: whether weights are gathered one parameter at a time when they are needed (the first
+  /// DeepSpeed ZeRO-3), instead of a block at a time while the one before it runs (FSDP).
+  bool gatherSingly = false;
   int64_t bucketBytes = 25 * kMiB;   // gradient buckets (PyTorch DDP's default bucket_cap_mb)
   std::vector<int64_t> chunkStarts;  // pipeline x virtualStages + 1 entries
   std::vector<OperatorStrategy> strategies;  // per forward operator of the graph

@@ -93,6 +93,7 @@ json decisionsJson(const Plan& plan) {
           {"bucket_bytes", plan.bucketBytes},
           {"blocking_transfers", plan.blockingTransfers},
           {"overlap_tensor", plan.overlapTensor},
+          {"gather_singly", plan.gatherSingly},
           {"chunk_starts", plan.chunkStarts}};
 }
 
@@ -192,6 +193,7 @@ Plan readPlan(JsonFields fields) {
   plan.bucketBytes = fields.integer("bucket_bytes", 1, int64_t{1} << 50);
   plan.blockingTransfers = fields.flag("blocking_transfers", false);
   plan.overlapTensor = fields.flag("overlap_tensor", false);
+  plan.gatherSingly = fields.flag("gather_singly", false);
   plan.chunkStarts = readStarts(fields);
   fields.finish();
   return plan;

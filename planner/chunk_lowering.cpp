@@ -405,7 +405,7 @@ class ChunkLowering {
   void gatherWeights(RoutineBuilder& b, size_t block) {
     gathered_.clear();
     if (plan_.zeroStage < 3) return;
-    std::map<MeshAxes, Bytes> bytes;
+    std::vector<std::pair<MeshAxes, Bytes>> gathers;
     const Block& range = model_.chain.blocks[block];
     std::vector<bool> seen(parameters_.all().size());
     for (uint32_t i = range.begin; i < range.end; ++i)
@@ -414,10 +414,15 @@ class ChunkLowering {
         if (index < 0 || seen[static_cast<size_t>(index)]) continue;
         seen[static_cast<size_t>(index)] = true;
         const LocalParameter& p = parameters_.all()[static_cast<size_t>(index)];
-        bytes[p.replicas] += p.type.bytes();
+        const auto same = std::find_if(gathers.begin(), gathers.end(),
+                                       [&](const auto& g) { return g.first == p.replicas; });
+        if (same == gathers.end() || plan_.gatherSingly)
+          gathers.emplace_back(p.replicas, p.type.bytes());
+        else
+          same->second += p.type.bytes();
       }
     const int32_t notBefore = blockEnds_.size() < 2 ? -1 : blockEnds_[blockEnds_.size() - 2];
-    for (const auto& [replicas, size] : bytes) {
+    for (const auto& [replicas, size] : gathers) {
       if (plan_.mesh.size(replicas) <= 1) continue;
       Instruction gather;
       gather.kind = Instruction::Kind::collective;
@@ -425,6 +430,7 @@ class ChunkLowering {
       gather.collective = CollectiveKind::allGather;
       gather.axes = replicas;
       gather.bytes = size;
+      if (plan_.gatherSingly) gather.drains = streamBit(Stream::compute);
       const BufferIndex buffer = b.allocate(gather, blockName(graph_, range) + ".weights", {}, size,
                                             MemoryCategory::weights);
       gathered_.push_back({replicas, b.add(std::move(gather), {notBefore}), buffer});

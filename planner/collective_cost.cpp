@@ -46,6 +46,15 @@ class Collective {
            passes / 2 * bytes_ / intra_.passBandwidth;
   }
 
+  // Only rings gather and scatter: across nodes every step of large chunks pays the chunked
+  // protocol.
+  double gather() const {
+    if (nodes_ == 1) return ring(1);
+    const double steps = (n_ - nodes_) * std::max(0.0, intra_.chunkHopLatency - intra_.hopLatency) +
+                         nodes_ * std::max(0.0, inter_.chunkHopLatency - inter_.hopLatency);
+    return ring(1) + steps * smooth(bytes_ / n_, inter_.protocolBytes);
+  }
+
   double broadcast() const { return ringLatency(1) + bytes_ / ringBandwidth(); }
 
   double allToAll() const {
@@ -148,7 +157,7 @@ double seconds(CollectiveKind kind, const Collective& c) {
       return c.allReduce();
     case CollectiveKind::reduceScatter:
     case CollectiveKind::allGather:
-      return c.ring(1);
+      return c.gather();
     case CollectiveKind::allToAll:
       return c.allToAll();
     case CollectiveKind::broadcast:

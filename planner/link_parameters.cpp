@@ -19,6 +19,7 @@ constexpr LinkParameterDefinition kDefinitions[] = {
     {"tree_hop_latency", &P::treeHopLatency, 0, 1e-2},
     {"protocol_latency", &P::protocolLatency, 0, 1e-2},
     {"protocol_bytes", &P::protocolBytes, 1, 1e9},
+    {"chunk_hop_latency", &P::chunkHopLatency, 0, 1e-2},
     {"pipeline_latency", &P::pipelineLatency, 0, 1e-2},
     {"efficiency", &P::efficiency, 0.01, 1},
     {"concurrent_efficiency", &P::concurrentEfficiency, 0.01, 1},
@@ -33,11 +34,12 @@ constexpr LinkParameterDefinition kDefinitions[] = {
 
 // NVLink and InfiniBand: rounded values of the fits to A100 and ND A100 v4, but InfiniBand's
 // efficiency, which lies between that of virtual functions and that of EFA. tree_hop_latency:
-// NCCL's tuning.cc, LL.
+// NCCL's tuning.cc, LL; chunk_hop_latency: there too, Simple.
 constexpr LinkParameters kNvlink = {.baseLatency = 4e-6,
                                     .hopLatency = 1.7e-6,
                                     .treeHopLatency = 0.6e-6,
                                     .protocolLatency = 33e-6,
+                                    .chunkHopLatency = 3.4e-6,
                                     .protocolBytes = 38e3,
                                     .pipelineLatency = 4e-6,
                                     .efficiency = 0.95,
@@ -54,6 +56,7 @@ constexpr LinkParameters kPcie = [] {
   LinkParameters p = kNvlink;
   p.hopLatency = 2.5e-6;
   p.treeHopLatency = 1e-6;
+  p.chunkHopLatency = 5.7e-6;
   p.efficiency = 0.8;
   p.uncertainty = 0.3;
   return p;
@@ -64,6 +67,7 @@ constexpr LinkParameters kInfiniband = [] {
   p.hopLatency = 2.7e-6;
   p.treeHopLatency = 5e-6;
   p.protocolLatency = 20e-6;
+  p.chunkHopLatency = 14e-6;
   p.protocolBytes = 25e3;
   p.pipelineLatency = 0;
   p.efficiency = 0.85;

@@ -17,7 +17,8 @@ struct LinkParameters {
   double hopLatency;      // one step of a ring, small message
   double treeHopLatency;  // one step of a tree or chain, small message
   double
-      protocolLatency;   // added once the message outgrows `protocolBytes`; network: per tree level
+      protocolLatency;  // added once the message outgrows `protocolBytes`; network: per tree level
+  double chunkHopLatency;  // one step of a ring between nodes that passes large chunks on
   double protocolBytes;  // [B] at which half of it is paid: per rank in a node, in all across nodes
   double pipelineLatency;       // filling a pipeline of chunks, see `stream` of docs/cost_model.md;
                                 // network: per tree level

@@ -482,6 +482,7 @@ Plan Candidates::plan(const Candidate& c) const {
   plan.bucketBytes = space_.bucketBytes;
   plan.blockingTransfers = space_.filter.blockingTransfers;
   plan.overlapTensor = space_.filter.overlapTensor;
+  plan.gatherSingly = space_.filter.gatherSingly;
   plan.strategies = problem_.expand(pointOf(c));
   plan.chunkStarts = bestCut(c).starts;
   return plan;

@@ -4,12 +4,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "planner/local_operator.h"
 #include "planner/lowering.h"
 
 namespace meshplan {
 namespace {
+
+// Relative standard deviations: of what a step waits for collectives and for the host, and of every
+// step, whatever it does (software and machines differ). From the residuals of whole steps,
+// docs/cost_model.md, "Intervals".
+constexpr double kCommunicationUncertainty = 0.3, kHostUncertainty = 0.25, kStepUncertainty = 0.06;
 
 double gib(Bytes b) {
   return static_cast<double>(b.value) / static_cast<double>(kGiB);
@@ -45,15 +51,33 @@ Rejection tooLarge(Bytes needed, Bytes limit, size_t stage, const std::string& o
           static_cast<double>(needed.value), static_cast<double>(limit.value)};
 }
 
-/// The step's uncertainty: that of its operators, weighted by time, as if they erred alike.
-double uncertaintyOf(const PlanContext& context, const Program& program) {
-  double time = 0, error = 0;
-  for (const OperatorWork& w : program.work) {
-    const Estimate e = context.cost.operatorTime(w);
-    time += e.time.value;
-    error += e.time.value * e.uncertainty;
-  }
-  return time > 0 ? error / time : 0;
+/// Standard deviation of a step on one rank class, in seconds over the sum: operators of one class
+/// err alike, classes and collectives independently of each other.
+double uncertaintyOf(const PlanContext& context, const Simulated& simulated, size_t rankClass) {
+  constexpr size_t kClasses = static_cast<size_t>(OpClass::opaque) + 1;
+  const Program& program = simulated.program;
+  std::vector<Estimate> work;
+  for (const OperatorWork& w : program.work) work.push_back(context.cost.operatorTime(w));
+  std::vector<double> calls(program.routines.size());
+  for (const Call& call : program.rankClasses[rankClass].calls) calls[call.routine] += 1;
+  std::array<double, kClasses> errors{};
+  double time = 0;
+  for (size_t r = 0; r < calls.size(); ++r)
+    for (const Instruction& i : program.routines[r].instructions) {
+      if (i.kind != Instruction::Kind::compute || calls[r] == 0) continue;
+      const double seconds = calls[r] * work[i.work].time.value;
+      time += seconds;
+      errors[static_cast<size_t>(program.work[i.work].def->opClass)] +=
+          seconds * work[i.work].uncertainty;
+    }
+  const double communication =
+      simulated.timeline.rankClasses[rankClass].time.exposedCommunication.value;
+  const double host = simulated.timeline.rankClasses[rankClass].time.host.value;
+  double square =
+      std::pow(communication * kCommunicationUncertainty, 2) + std::pow(host * kHostUncertainty, 2);
+  for (double e : errors) square += e * e;
+  const double sum = time + communication + host;
+  return sum > 0 ? std::sqrt(square + std::pow(kStepUncertainty * sum, 2)) / sum : 0;
 }
 
 }  // namespace
@@ -114,7 +138,7 @@ PlanReport reportOf(const PlanContext& context, const Plan& plan, const Simulate
   r.peakMemory = fullest.peak;
   r.memoryByCategory = fullest.peakByCategory;
   r.peakOwner = ownerOf(context.model, simulated.program, r.peakStage, fullest);
-  r.uncertainty = uncertaintyOf(context, simulated.program);
+  r.uncertainty = uncertaintyOf(context, simulated, r.slowestStage);
   r.dollarsPerStep = context.cluster.pricePerHour * devices /
                      static_cast<double>(context.cluster.deviceCount()) * seconds / 3600;
   r.feasible = r.peakMemory <= context.memoryLimit;

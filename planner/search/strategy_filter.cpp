@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::string_view kKeys =
     "dp, tp, pp, ep, vpp, mbs, zero, bucket, sp, schedule, recompute, transfers, collectives, "
+    "gather, "
     "stages";
 
 Error badStrategy(std::string problem, std::string remedy) {
@@ -69,6 +70,47 @@ void applyRange(ChoiceRange& range, std::string_view key, std::string_view op,
     throw badStrategy(fmt::format("the limits on {} exclude each other", key), "drop one of them");
 }
 
+struct Flag {
+  std::string_view key, no, yes;
+  bool StrategyFilter::*member;
+};
+
+constexpr Flag kFlags[] = {
+    {"transfers", "overlapped", "blocking", &StrategyFilter::blockingTransfers},
+    {"collectives", "blocking", "overlapped", &StrategyFilter::overlapTensor},
+    {"gather", "block", "parameter", &StrategyFilter::gatherSingly},
+    {"stages", "balanced", "even", &StrategyFilter::evenStages},
+};
+
+/// False: there is no such key.
+bool applyChoice(StrategyFilter& filter, std::string_view key, std::string_view value) {
+  for (const Flag& f : kFlags)
+    if (key == f.key) {
+      filter.*f.member = parseChoice<bool>(key, value, {{f.no, false}, {f.yes, true}});
+      return true;
+    }
+  if (key == "sp")
+    setOnce(filter.sequenceParallel, parseChoice<bool>(key, value, {{"on", true}, {"off", false}}),
+            key);
+  else if (key == "schedule")
+    setOnce(filter.schedule,
+            parseChoice<ScheduleKind>(key, value,
+                                      {{"gpipe", ScheduleKind::gpipe},
+                                       {"1f1b", ScheduleKind::oneFOneB},
+                                       {"interleaved", ScheduleKind::interleaved}}),
+            key);
+  else if (key == "recompute")
+    setOnce(filter.recompute,
+            parseChoice<Recompute>(key, value,
+                                   {{"none", Recompute::none},
+                                    {"selective", Recompute::selective},
+                                    {"full", Recompute::full}}),
+            key);
+  else
+    return false;
+  return true;
+}
+
 void applyItem(StrategyFilter& filter, std::string_view item) {
   const size_t at = item.find_first_of("<>=");
   if (at == std::string_view::npos)
@@ -80,41 +122,9 @@ void applyItem(StrategyFilter& filter, std::string_view item) {
   if (op != "=" && op != "<=" && op != ">=")
     throw badStrategy(fmt::format("'{}' is not understood", item), "use =, <= or >=");
   if (ChoiceRange* range = rangeOf(filter, key)) return applyRange(*range, key, op, value);
-  if (op != "=" && (key == "sp" || key == "schedule" || key == "recompute" || key == "transfers" ||
-                    key == "collectives" || key == "stages"))
-    throw badStrategy(fmt::format("{} takes '=' only", key), "write key=value");
-  if (key == "sp")
-    return setOnce(filter.sequenceParallel,
-                   parseChoice<bool>(key, value, {{"on", true}, {"off", false}}), key);
-  if (key == "schedule")
-    return setOnce(filter.schedule,
-                   parseChoice<ScheduleKind>(key, value,
-                                             {{"gpipe", ScheduleKind::gpipe},
-                                              {"1f1b", ScheduleKind::oneFOneB},
-                                              {"interleaved", ScheduleKind::interleaved}}),
-                   key);
-  if (key == "recompute")
-    return setOnce(filter.recompute,
-                   parseChoice<Recompute>(key, value,
-                                          {{"none", Recompute::none},
-                                           {"selective", Recompute::selective},
-                                           {"full", Recompute::full}}),
-                   key);
-  if (key == "transfers") {
-    filter.blockingTransfers =
-        parseChoice<bool>(key, value, {{"overlapped", false}, {"blocking", true}});
-    return;
-  }
-  if (key == "collectives") {
-    filter.overlapTensor =
-        parseChoice<bool>(key, value, {{"overlapped", true}, {"blocking", false}});
-    return;
-  }
-  if (key == "stages") {
-    filter.evenStages = parseChoice<bool>(key, value, {{"balanced", false}, {"even", true}});
-    return;
-  }
-  throw badStrategy(fmt::format("unknown key '{}'", key), fmt::format("the keys are {}", kKeys));
+  if (!applyChoice(filter, key, value))
+    throw badStrategy(fmt::format("unknown key '{}'", key), fmt::format("the keys are {}", kKeys));
+  if (op != "=") throw badStrategy(fmt::format("{} takes '=' only", key), "write key=value");
 }
 
 }  // namespace

@@ -22,13 +22,14 @@ struct ChoiceRange {
 /// What --strategy says: comma-separated `key=value`, `key<=value` or `key>=value` over dp, tp, pp,
 /// ep, vpp, mbs, zero, bucket (MiB), and sp=on|off, schedule=gpipe|1f1b|interleaved,
 /// recompute=none|selective|full,
-/// transfers=overlapped|blocking, collectives=blocking|overlapped, stages=balanced|even.
+/// transfers=overlapped|blocking, collectives=blocking|overlapped, gather=block|parameter,
+/// stages=balanced|even.
 struct StrategyFilter {
   ChoiceRange replicas, tensor, pipeline, expert, virtualStages, microBatch, zeroStage, bucketMiB;
   std::optional<bool> sequenceParallel;
   std::optional<ScheduleKind> schedule;
   std::optional<Recompute> recompute;
-  bool blockingTransfers = false, overlapTensor = false, evenStages = false;
+  bool blockingTransfers = false, overlapTensor = false, gatherSingly = false, evenStages = false;
   bool empty = true;
 
   bool allows(const MeshShape& mesh) const {

@@ -160,9 +160,11 @@ void predictZeroComparison(const Table& t, StepPredictor& predictor, std::vector
     step.training = mixed(Precision::fp16, DType::f16);
     step.cluster = clusterText(gpus, "A100-SXM-80GB", "8xinfiniband-hdr");
     step.globalBatch = batch;
-    step.strategy = mp == 1 ? fmt::format("dp={},mbs={},zero=3,recompute=full", dp, mbs)
-                            : fmt::format("dp={},tp={},mbs={}{},recompute=full,{}", dp, tp, mbs,
-                                          pipelineText(layers, pp, batch / dp / mbs), kNoOverlap);
+    step.strategy =
+        mp == 1
+            ? fmt::format("dp={},mbs={},zero=3,recompute=full,gather=parameter,bucket=1", dp, mbs)
+            : fmt::format("dp={},tp={},mbs={}{},recompute=full,{}", dp, tp, mbs,
+                          pipelineText(layers, pp, batch / dp / mbs), kNoOverlap);
     const double flops = flopsOf(96, double(batch), 2048, double(layers), double(hidden), 51200);
     Prediction p = rowOf(t, r, "TFLOP/s", r.number({"tflops_per_gpu"}));
     p.table += mp == 1 ? "_zero3" : "_ptdp";
