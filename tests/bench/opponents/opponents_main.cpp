@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plans other planners' instances under their own cost definitions:
+//   meshplan-opponents piper INSTANCE.json [--devices K] [--memory GiB] [--theirs RESULT.json] ...
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <fstream>
+#include <sstream>
+
+#include "core/error.h"
+#include "core/units.h"
+#include "tests/bench/opponents/piper_search.h"
+
+namespace meshplan {
+namespace {
+
+std::string readFile(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  if (!in) throw Error(ErrorKind::input, "cannot be read", "give a file that exists").inFile(path);
+  return text.str();
+}
+
+double cpuSeconds() {
+  rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_utime.tv_sec) +
+         1e-6 * static_cast<double>(usage.ru_utime.tv_usec);
+}
+
+struct PiperOptions {
+  std::vector<std::string> files;
+  std::string theirs;
+  int64_t devices = 0, batch = 0;
+  double memory = 0, bandwidth = 0;  // GiB, GiB/s
+  bool stages = false;
+};
+
+void printStages(const PiperInstance& instance, const PiperPlan& plan) {
+  for (const PiperStage& s : plan) {
+    size_t other = 0;
+    for (uint32_t choice : s.choices) other += choice != 0;
+    fmt::print("  layers {} .. {} ({}), {} replicas x {} tensor-parallel, {} layers not '{}'\n",
+               instance.nodes[s.nodes.front()].id, instance.nodes[s.nodes.back()].id,
+               s.nodes.size(), s.replicas, s.tensor, other,
+               instance.nodes[s.nodes.front()].options.at(s.tensor).front().id);
+  }
+}
+
+void runPiper(const PiperOptions& options) {
+  for (const std::string& file : options.files) {
+    PiperInstance instance = parsePiperInstance(readFile(file), file);
+    if (options.devices > 0) instance.devices = options.devices;
+    if (options.batch > 0) instance.microBatches = options.batch;
+    if (options.memory > 0) instance.memory = options.memory * static_cast<double>(kGiB);
+    if (options.bandwidth > 0) instance.bandwidth = options.bandwidth * static_cast<double>(kGiB);
+    const double start = cpuSeconds();
+    const PiperAnswer answer = searchPiper(instance);
+    const double seconds = cpuSeconds() - start;
+    fmt::print("{}: {} layers, {} devices, {:.4g} GiB, batch {}\n", file, instance.nodes.size(),
+               instance.devices, instance.memory / static_cast<double>(kGiB),
+               instance.microBatches);
+    if (answer.plan.empty()) {
+      fmt::print("  nothing fits ({:.3f} CPU s)\n", seconds);
+      continue;
+    }
+    fmt::print("  ours {:.12g} s per sample, at least {:.12g}, {} stages, {:.3f} CPU s\n",
+               answer.timePerSample, answer.lowerBound, answer.plan.size(), seconds);
+    fmt::print("  {} sets of layers, {} bottlenecks, {} stages, {} knapsacks ({} given up)\n",
+               answer.downsets, answer.bottlenecks, answer.stages, answer.knapsacks,
+               answer.undecided);
+    if (!options.theirs.empty()) {
+      const PiperPlan plan = parsePiperPlan(instance, readFile(options.theirs), options.theirs);
+      const double time = piperTimePerSample(instance, plan);
+      fmt::print("  theirs {:.12g} s per sample, {} stages; ours / theirs {:.9f}\n", time,
+                 plan.size(), answer.timePerSample / time);
+    }
+    if (options.stages) printStages(instance, answer.plan);
+  }
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Plans other planners' instances under their own cost definitions.");
+  app.require_subcommand(1);
+  PiperOptions piper;
+  CLI::App* command = app.add_subcommand("piper", "instances of github.com/msr-fiddle/piper");
+  command->add_option("instance", piper.files, "JSON files (inputs/ of that repository)")
+      ->required();
+  command->add_option("--devices", piper.devices, "instead of the file's maxDevices");
+  command->add_option("--batch", piper.batch, "instead of the file's mbsInBatch");
+  command->add_option("--memory", piper.memory, "GiB, instead of the file's maxMemoryPerDevice");
+  command->add_option("--bandwidth", piper.bandwidth, "GiB/s, instead of the file's bandwidth");
+  command->add_option("--theirs", piper.theirs, "Piper's result, evaluated beside ours");
+  command->add_flag("--stages", piper.stages, "print the stages");
+  try {
+    app.parse(argc, argv);
+    runPiper(piper);
+    return 0;
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e);
+  } catch (const Error& e) {
+    fmt::print(stderr, "error: {}\n", e.what());
+    return exitCode(e.kind());
+  }
+}
+
+}  // namespace
+}  // namespace meshplan
+
+int main(int argc, char** argv) {
+  return meshplan::run(argc, argv);
+}
