@@ -21,6 +21,9 @@ constexpr Mapping kMappings[] = {
     {"collectives", isCollectiveTable, predictCollectives},
     {"forward of a slice (Galvatron)", isGalvatronForward, predictGalvatronForward},
     {"memory by strategy (Galvatron)", isGalvatronMemory, predictGalvatronMemory},
+    {"MPT under FSDP", isFoundryThroughput, predictFoundryThroughput},
+    {"steps in fp32 (NeuSight)", isNeusightSteps, predictNeusightSteps},
+    {"Megatron-Bridge", isBridgeThroughput, predictBridgeThroughput},
     {"training of convolutional networks", isCnnThroughput, predictCnnThroughput},
     {"training of BERT", isBertThroughput, predictBertThroughput},
 };
