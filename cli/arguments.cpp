@@ -76,10 +76,10 @@ void ModelArguments::addTo(CLI::App& app) {
       ->allow_extra_args(false);
   app.add_option("--as", as, "Read an unknown model_type like this known one")->type_name("TYPE");
   app.add_option("--attention", attention,
-                 "How attention is computed: flash (default), or in steps over scores in memory: "
-                 "fused-softmax (Megatron-LM) or math (plain PyTorch)")
+                 "How attention is computed: flash (the default, FlashAttention-2), flash-1, or in "
+                 "steps over scores in memory: fused-softmax (Megatron-LM) or math (plain PyTorch)")
       ->type_name("KIND")
-      ->check(oneOf({"flash", "fused-softmax", "math"}));
+      ->check(oneOf({"flash", "flash-1", "fused-softmax", "math"}));
   app.add_option("--trip-count", tripCount, "Trips of an ONNX Loop or Scan of unknown count")
       ->type_name("N")
       ->check(countUpTo(int64_t{1} << 32));

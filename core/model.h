@@ -18,8 +18,9 @@ struct ModelRequest {
   std::map<std::string, std::string> settings;  // --set key=value: overrides of config fields
   std::optional<int64_t> sequence;              // --seq
   std::optional<std::string> as;                // --as: read an unknown model_type like this one
-  std::optional<int64_t> tripCount;      // --trip-count of Loop/Scan whose count is not constant
-  std::optional<std::string> attention;  // --attention flash|fused-softmax|math; default flash
+  std::optional<int64_t> tripCount;  // --trip-count of Loop/Scan whose count is not constant
+  std::optional<std::string>
+      attention;  // --attention flash|flash-1|fused-softmax|math; default flash
 };
 
 /// A forward graph ready to be planned: batch dimensions propagated, loss appended, built at

@@ -52,7 +52,8 @@ AttentionShape attentionOf(const Operator& op, const Attributes& attributes,
   shape.valueDim = extent(v, 3);
   shape.causal = attributes.getInt("causal", 0) != 0;
   const std::string implementation = attributes.getString("implementation", "flash");
-  shape.flash = implementation == "flash";
+  shape.firstFlash = implementation == "flash-1";
+  shape.flash = implementation == "flash" || shape.firstFlash;
   shape.fusedSoftmax = implementation == "fused-softmax";
   shape.dropout = attributes.getFloat("dropout", 0) > 0;
   return shape;

@@ -22,6 +22,7 @@ struct AttentionShape {
          valueDim = 1;
   bool causal = false;
   bool flash = true;          // false: scores are materialised in memory
+  bool firstFlash = false;    // flash, by FlashAttention's first version
   bool fusedSoftmax = false;  // ... and scaled, masked and normalised by one kernel
   bool dropout = false;       // of the probabilities
   bool operator==(const AttentionShape&) const = default;

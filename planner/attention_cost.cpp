@@ -25,6 +25,7 @@ AttentionCost::AttentionCost(const DeviceParameters& p)
       softmaxCost_(p.flashSoftmaxCost),
       blockOverhead_(p.flashBlockOverhead),
       backward_(p.flashBackward),
+      first_(p.flashFirst),
       passes_(p.mathPasses),
       passesCausal_(p.mathPassesCausal) {}
 
@@ -38,7 +39,8 @@ double AttentionCost::flashSeconds(const MatrixCost& unit, const AttentionShape&
                 (width / ceiling_ + 2 * softmaxCost_);
   double blocks = s.batch * s.heads * outer;
   double waves = std::max(1.0, blocks / unit.multiprocessors());
-  return waves * steps * step * (backward ? kBackwardProducts * backward_ : 1);
+  double first = s.firstFlash ? 1 + first_ * width / 128 : 1;
+  return waves * steps * step * first * (backward ? kBackwardProducts * backward_ : 1);
 }
 
 double AttentionCost::mathSeconds(const MatrixCost& unit, const AttentionShape& s,

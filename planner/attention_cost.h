@@ -12,11 +12,12 @@ namespace meshplan {
 /// and each block of queries `blockOverhead` steps more, so short sequences and small heads are
 /// slower. A causal block skips the key blocks that it cannot see but computes the whole diagonal
 /// one. Backward does 2.5 times the forward products at `flashBackward` times the cost, with the
-/// parts of queries and keys exchanged. Unfused ("math"): two batched products forward, four
-/// backward, and passes over the scores in memory; a mask adds passes and skips nothing. Dropout
-/// reads and writes the probabilities and writes a byte each. Fused softmax: each product reads or
-/// writes the scores once while it computes; the softmax reads them (half of them under a causal
-/// mask) and writes them, backward it reads two of them.
+/// parts of queries and keys exchanged. The first version (arXiv:2205.14135) is slower by
+/// `flashFirst` per 64 of head dimension: it keeps fewer rows in registers as heads grow. Unfused
+/// ("math"): two batched products forward, four backward, and passes over the scores in memory; a
+/// mask adds passes and skips nothing. Dropout reads and writes the probabilities and writes a byte
+/// each. Fused softmax: each product reads or writes the scores once while it computes; the softmax
+/// reads them (half of them under a causal mask) and writes them, backward it reads two of them.
 class AttentionCost {
  public:
   AttentionCost() = default;
@@ -39,7 +40,7 @@ class AttentionCost {
   /// numbers (megatron/fused_kernels/scaled_upper_triang_masked_softmax.h, `batches_per_block`).
   static bool fusesSoftmax(const AttentionShape& shape);
 
-  double ceiling_ = 1, softmaxCost_ = 0, blockOverhead_ = 0, backward_ = 1;
+  double ceiling_ = 1, softmaxCost_ = 0, blockOverhead_ = 0, backward_ = 1, first_ = 0;
   double passes_ = 0, passesCausal_ = 0;
 };
 

@@ -35,6 +35,7 @@ constexpr ParameterDefinition kDefinitions[] = {
     {"flash_softmax_cost", &P::flashSoftmaxCost, 0, 500},
     {"flash_block_overhead", &P::flashBlockOverhead, 0, 50},
     {"flash_backward", &P::flashBackward, 1, 4},
+    {"flash_first", &P::flashFirst, 0, 5},
     {"math_passes", &P::mathPasses, 0, 50},
     {"math_passes_causal", &P::mathPassesCausal, 0, 50},
     {"compute_slowdown", &P::computeSlowdown, 1, 10},
@@ -69,8 +70,9 @@ constexpr DeviceParameters kAmpere = {.vectorCeiling = 0.877,
                                       .flashSoftmaxCost = 33.5,
                                       .flashBlockOverhead = 1.8,
                                       .flashBackward = 1.16,
-                                      .mathPasses = 4.4,
-                                      .mathPassesCausal = 4.9,
+                                      .flashFirst = 0.65,
+                                      .mathPasses = 4.3,
+                                      .mathPassesCausal = 4.5,
                                       .computeSlowdown = 1.1256,
                                       .collectiveSlowdown = 1.1256,
                                       .contractionUncertainty = 0.10,
@@ -95,8 +97,8 @@ constexpr DeviceParameters kHopper = [] {
   p.flashCeiling = 0.42;
   p.flashSoftmaxCost = 38;
   p.flashBlockOverhead = 1.52;
-  p.mathPasses = 1.6;
-  p.mathPassesCausal = 8.1;
+  p.mathPasses = 1.47;
+  p.mathPassesCausal = 5.9;
   p.contractionUncertainty = 0.11;
   return p;
 }();

@@ -34,9 +34,10 @@ struct DeviceParameters {
   double flashSoftmaxCost;    // exponentials per score, in head dimensions' worth of products
   double flashBlockOverhead;  // start and end of a block of queries, in steps over keys
   double flashBackward;       // backward's time per FLOP relative to forward's
-  double mathPasses;          // reads and writes of the scores by unfused attention, forward
-  double mathPassesCausal;    // more of them for a mask
-  double computeSlowdown;     // of compute while a collective runs, and the reverse
+  double flashFirst;        // the first version's time more than the second's, per 64 of head size
+  double mathPasses;        // reads and writes of the scores by unfused attention, forward
+  double mathPassesCausal;  // more of them for a mask
+  double computeSlowdown;   // of compute while a collective runs, and the reverse
   double collectiveSlowdown;
   double contractionUncertainty;  // one standard deviation, relative
   double convolutionUncertainty;

@@ -155,9 +155,10 @@ Model importHfConfig(const ModelRequest& request) {
 
 std::string attentionImplementation(const ModelRequest& request) {
   const std::string name = request.attention.value_or("flash");
-  if (name == "flash" || name == "fused-softmax" || name == "math") return name;
+  if (name == "flash" || name == "flash-1" || name == "fused-softmax" || name == "math")
+    return name;
   throw Error(ErrorKind::usage, "--attention does not know '" + name + "'",
-              "flash, fused-softmax or math");
+              "flash, flash-1, fused-softmax or math");
 }
 
 int64_t sequenceLength(HfSource source, int64_t positions, int64_t most, bool learned) {

@@ -31,7 +31,7 @@ void buildBert(HfSource source);
 void buildVit(HfSource source);
 void buildT5(HfSource source);
 
-/// --attention, checked: "flash", "fused-softmax" or "math".
+/// --attention, checked: "flash", "flash-1", "fused-softmax" or "math".
 std::string attentionImplementation(const ModelRequest& request);
 
 /// --seq, else `positions` limited to `most` (with a warning). `learned`: more than `positions` is

@@ -9,11 +9,11 @@ namespace meshplan {
 namespace {
 
 bool isFlash(const Attributes& attributes) {
-  const std::string implementation = attributes.getString("implementation", "flash");
-  if (implementation != "flash" && implementation != "fused-softmax" && implementation != "math")
-    throw Error(ErrorKind::usage, "unknown attention implementation '" + implementation + "'",
-                "flash, fused-softmax or math");
-  return implementation == "flash";
+  const std::string name = attributes.getString("implementation", "flash");
+  if (name != "flash" && name != "flash-1" && name != "fused-softmax" && name != "math")
+    throw Error(ErrorKind::usage, "unknown attention implementation '" + name + "'",
+                "flash, flash-1, fused-softmax or math");
+  return name == "flash" || name == "flash-1";
 }
 
 bool hasDropout(const Attributes& attributes) {

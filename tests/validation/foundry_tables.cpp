@@ -37,7 +37,7 @@ ModelRequest mpt(const Shape& shape, int64_t sequence) {
                     {"vocab", "50368"},
                     {"seq", std::to_string(sequence)}};
   model.sequence = sequence;
-  model.attention = "flash";
+  model.attention = "flash-1";
   return model;
 }
 
@@ -83,7 +83,8 @@ Step stepOf(const TableRow& r) {
 }  // namespace
 
 // mosaicml/llm-foundry, scripts/train/benchmarking: MPT (GPT-2's block without dropout, learned
-// positions, tied embeddings, vocabulary 50368, FlashAttention) under PyTorch's FSDP: FULL_SHARD is
+// positions, tied embeddings, vocabulary 50368; FlashAttention's first version, as the tables are
+// older than torch 2) under PyTorch's FSDP: FULL_SHARD is
 // ZeRO stage 3, SHARD_GRAD_OP stage 2; MP mode DEFAULT reduces gradients in fp32, PURE in bf16;
 // checkpointing recomputes whole blocks; AdamW. Micro-batches that do not divide a device's batch
 // are rounded down to one that does. A100 nodes have 1600 Gb/s of RoCE by the table's own section;

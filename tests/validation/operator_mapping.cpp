@@ -33,7 +33,8 @@ void predictOperators(const Table& table, StepPredictor& predictor, std::vector<
       const Estimate e = timeOf(predictor.queuedCost(row.device), row.works);
       const double slower = e.time.value / row.seconds;
       p.predicted = row.rate ? row.measured / slower : row.measured * slower;
-      p.uncertainty = e.uncertainty;
+      // The source gives a range of half and double.
+      p.uncertainty = row.slower == 1 ? e.uncertainty : 0.25;
     }
     out.push_back(std::move(p));
   }

@@ -15,7 +15,8 @@ struct OperatorRow {
   const char* unit = "ms";
   double measured = 0;  // in that unit
   bool rate = false;    // it falls when the time rises
-  double seconds = 0;   // the same measurement as a time
+  double seconds = 0;   // the same measurement as a time, over `slower`
+  double slower = 1;    // than the works, by the source
   std::vector<OperatorWork> works;
   bool fitted = false;  // in the half that a fit may see
   std::string text, problem;
