@@ -23,7 +23,8 @@ struct ChoiceRange {
 /// ep, vpp, mbs, zero, bucket (MiB), and sp=on|off, schedule=gpipe|1f1b|interleaved,
 /// recompute=none|selective|full,
 /// transfers=overlapped|blocking, collectives=blocking|overlapped, gather=block|parameter,
-/// stages=balanced|even.
+/// stages=balanced|even. sp=on requires that everything between the products is split by sequence
+/// and every product by features; without `sp` a search mixes both forms as it pays.
 struct StrategyFilter {
   ChoiceRange replicas, tensor, pipeline, expert, virtualStages, microBatch, zeroStage, bucketMiB;
   std::optional<bool> sequenceParallel;

@@ -79,6 +79,20 @@ TEST(Shardings, SequenceParallelismComesOutByItselfAndKeepsLess) {
   EXPECT_LT(leastWith, 0.7 * without.front().total.activations);
 }
 
+TEST(Shardings, RequiredSequenceParallelismLeavesNoWeightAndNoResidualWhole) {
+  const TrainingModel model = prepareTraining(modelFromText(kGpt, 2), {});
+  const ShardingProblem problem(model);
+  ShardingProblem::Question q = question(4, 2);
+  q.wholeSequence = false;
+  const auto front = problem.solve(q, FlatCost());
+  ASSERT_FALSE(front.empty());
+  for (const ShardingPoint& point : front)
+    for (const auto& [name, axis] : splits(model, problem, point)) {
+      if (name.starts_with("n") || name.starts_with("r")) EXPECT_NE(axis, "replicated") << name;
+      if (name.starts_with("qkv") || name.starts_with("u")) EXPECT_EQ(axis, "out_features") << name;
+    }
+}
+
 TEST(Shardings, AnMlpSplitsColumnThenRowWithOneAllReduceEachWay) {
   const TrainingModel model = prepareTraining(modelFromText(R"(
     x = input [64,256]

@@ -88,7 +88,7 @@ Step stepOf(const TableRow& r) {
 
 /// The figure without the one in parentheses, which is another quantisation's.
 double throughputOf(const TableRow& r) {
-  return std::strtod(r.text({"tokens_s_gpu"}).c_str(), nullptr);
+  return std::strtod(r.textOr({"tokens_s_gpu"}, "0").c_str(), nullptr);
 }
 
 }  // namespace
@@ -107,6 +107,7 @@ bool isBridgeThroughput(const Table& t) {
 void predictBridgeThroughput(const Table& t, StepPredictor& predictor,
                              std::vector<Prediction>& out) {
   for (const TableRow& r : t.rows) {
+    if (throughputOf(r) <= 0) continue;
     Prediction p = rowOf(t, r, "tokens/s/GPU", throughputOf(r));
     p.table += r.textOr({"precision"}, "FP8") == "BF16" ? "_bf16" : "_8bit_and_less";
     try {

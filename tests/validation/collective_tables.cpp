@@ -122,6 +122,7 @@ bool isBusBandwidth(const Table& t) {
 
 void predictBusBandwidth(const Table& t, StepPredictor& predictor, std::vector<Prediction>& out) {
   for (const TableRow& r : t.rows) {
+    if (r.maybe({"busbw_GBps"}).value_or(0) <= 0) continue;
     Run run{.cluster = {}, .ranks = r.integer({"gpus"}), .bytes = r.number({"bytes"})};
     const Prediction p = sizedRow(t, r, "GB/s", r.number({"busbw_GBps"}), run.bytes);
     try {
@@ -161,7 +162,7 @@ void predictNvls(const Table& t, StepPredictor& predictor, std::vector<Predictio
   for (const TableRow& r : t.rows)
     for (const bool reduces : {true, false}) {
       const char* column = reduces ? "busbw_GBps" : "busbw_nvls_off_GBps";
-      if (!r.has({column})) continue;
+      if (r.maybe({column}).value_or(0) <= 0) continue;
       const Prediction p = rowOf(t, r, "GB/s", r.number({column}));
       try {
         const std::string system = r.text({"system"});

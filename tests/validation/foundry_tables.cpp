@@ -96,6 +96,7 @@ bool isFoundryThroughput(const Table& t) {
 void predictFoundryThroughput(const Table& t, StepPredictor& predictor,
                               std::vector<Prediction>& out) {
   for (const TableRow& r : t.rows) {
+    if (r.maybe(kThroughput).value_or(0) <= 0) continue;
     Prediction p = rowOf(t, r, "tokens/s/GPU", r.number(kThroughput));
     try {
       const auto gpus = static_cast<double>(r.integer(kGpus));
