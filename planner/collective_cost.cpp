@@ -73,8 +73,11 @@ class Collective {
            bytes_ / transferBandwidth(across);
   }
 
+  // Below 1 MiB latencies decide, and the library's choice of protocol shows.
   double uncertainty() const {
-    return std::max(nodes_ > 1 ? inter_.uncertainty : 0, local_ > 1 ? intra_.uncertainty : 0);
+    const double known =
+        std::max(nodes_ > 1 ? inter_.uncertainty : 0, local_ > 1 ? intra_.uncertainty : 0);
+    return known * (1.2 + 1 / (1 + bytes_ / static_cast<double>(kMiB)));
   }
 
  private:

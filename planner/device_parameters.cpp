@@ -77,7 +77,7 @@ constexpr DeviceParameters kAmpere = {.vectorCeiling = 0.877,
                                       .collectiveSlowdown = 1.1256,
                                       .contractionUncertainty = 0.10,
                                       .convolutionUncertainty = 0.3,
-                                      .attentionUncertainty = 0.08,
+                                      .attentionUncertainty = 0.1,
                                       .memoryUncertainty = 0.2};
 
 constexpr DeviceParameters kAda = [] {
@@ -99,7 +99,7 @@ constexpr DeviceParameters kHopper = [] {
   p.flashBlockOverhead = 1.52;
   p.mathPasses = 1.47;
   p.mathPassesCausal = 5.9;
-  p.contractionUncertainty = 0.11;
+  p.contractionUncertainty = 0.14;
   return p;
 }();
 
@@ -121,7 +121,7 @@ constexpr DeviceParameters kVolta = [] {
   p.matrixTileOverhead = 58;
   p.launchFloor = 5e-6;
   p.memoryHalfSize = 2.2e6;
-  p.contractionUncertainty = 0.15;
+  p.contractionUncertainty = 0.25;
   p.attentionUncertainty = 0.2;
   return p;
 }();

@@ -15,7 +15,7 @@ namespace {
 // Relative standard deviations: of what a step waits for collectives and for the host, and of every
 // step, whatever it does (software and machines differ). From the residuals of whole steps,
 // docs/cost_model.md, "Intervals".
-constexpr double kCommunicationUncertainty = 0.3, kHostUncertainty = 0.25, kStepUncertainty = 0.06;
+constexpr double kCommunicationUncertainty = 0.4, kHostUncertainty = 0.25, kStepUncertainty = 0.07;
 
 double gib(Bytes b) {
   return static_cast<double>(b.value) / static_cast<double>(kGiB);

@@ -238,7 +238,8 @@ double slowerThanFlash2(const std::string& kind) {
 
 void readAttention(const Table& t, Rows& rows) {
   for (const TableRow& r : t.rows) {
-    if (r.maybe({"tflops"}).value_or(0) <= 0) continue;  // hidden in the source's figure, or out of memory
+    if (r.maybe({"tflops"}).value_or(0) <= 0)
+      continue;  // hidden in the source's figure, or out of memory
     const std::string& kind = r.text({"impl"});
     const double s = r.number({"seq"}), d = r.number({"head_dim"});
     const bool causal = r.text({"causal"}) == "yes";

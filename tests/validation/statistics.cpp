@@ -54,11 +54,12 @@ ErrorSummary summarise(const std::vector<const Prediction*>& all) {
   for (const Prediction* p : all) p->problem.empty() ? rows.push_back(p) : void(++s.unpredicted);
   s.rows = rows.size();
   if (rows.empty()) return s;
-  std::vector<double> errors, signedErrors, inside;
+  std::vector<double> errors, signedErrors, inside, logarithms;
   for (const Prediction* p : rows) {
     signedErrors.push_back(p->error());
     errors.push_back(std::abs(p->error()));
     inside.push_back(insideInterval(*p));
+    logarithms.push_back(std::abs(std::log(p->predicted / p->measured)));
     if (errors.back() >= s.worst) s.worst = errors.back(), s.worstRow = p->row;
   }
   s.mean = mean(errors);
@@ -68,6 +69,7 @@ ErrorSummary summarise(const std::vector<const Prediction*>& all) {
   s.lowest = *std::min_element(signedErrors.begin(), signedErrors.end());
   s.inside = mean(inside);
   s.tau = kendall(rows);
+  s.sigma = quantile(logarithms, 0.9) / 1.645;
   return s;
 }
 

@@ -17,6 +17,7 @@ struct ErrorSummary {
   double tau = 0;     // Kendall's tau-b of predicted against measured
   double inside = 0;  // share of the rows inside the 90 % interval
   double lowest = 0;  // the most negative signed error
+  double sigma = 0;   // the uncertainty whose 90 % interval holds 90 % of the rows
   std::string worstRow;
 };
 

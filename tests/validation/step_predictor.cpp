@@ -118,7 +118,7 @@ RuntimeParameters StepPredictor::runtimeOf(RuntimeKind kind) const {
 }
 
 std::unique_ptr<CostModel> StepPredictor::costOf(DeviceSpec spec,
-                                                    const RuntimeParameters& runtime) const {
+                                                 const RuntimeParameters& runtime) const {
   for (const auto& [key, value] : overrides_)
     if (key.first == spec.architecture || key.first == spec.name)
       spec.parameters[key.second] = {value, 0, "fit"};

@@ -119,19 +119,23 @@ Rows half(const Rows& rows, bool fitted) {
 }
 
 void printTables(const std::vector<Prediction>& all) {
-  fmt::print("{:<46} {:>5} {:>6} {:>6} {:>6} {:>6} {:>7} {:>6} {:>7} {:>7}\n", "table", "rows",
-             "MAPE", "median", "p95", "worst", "bias", "tau", "inside", "unseen");
+  fmt::print("{:<46} {:>5} {:>6} {:>6} {:>6} {:>6} {:>6} {:>5} {:>6} {:>6} {:>6} {:>6}\n", "table",
+             "rows", "MAPE", "median", "p95", "worst", "bias", "tau", "lowest", "inside", "sigma",
+             "unseen");
   for (const auto& [name, rows] : grouped(all)) {
     const ErrorSummary s = summarise(rows), unseen = summarise(half(rows, false));
     fmt::print(
-        "{:<46} {:>5} {:>6.1f} {:>6.1f} {:>6.1f} {:>6.1f} {:>+7.1f} {:>6.2f} {:>7.0f} {:>7.1f}",
+        "{:<46} {:>5} {:>6.1f} {:>6.1f} {:>6.1f} {:>6.1f} {:>+6.1f} {:>5.2f} {:>+6.1f} {:>6.0f} "
+        "{:>6.1f} {:>6.1f}",
         name, s.rows, s.mean * 100, s.median * 100, s.p95 * 100, s.worst * 100, s.bias * 100, s.tau,
-        s.inside * 100, unseen.mean * 100);
+        s.lowest * 100, s.inside * 100, s.sigma * 100, unseen.mean * 100);
     fmt::print("{}\n", s.unpredicted ? fmt::format("  ({} not predicted)", s.unpredicted) : "");
   }
   fmt::print(
-      "\nErrors in per cent. inside: share of the rows inside the 90 % interval; unseen: MAPE of "
-      "the rows\nthat no fit has seen (by a hash of the row).\n");
+      "\nErrors in per cent. inside: share of the rows inside the 90 % interval; sigma: the "
+      "uncertainty that\nputs 90 % of them there; unseen: MAPE of the rows that no fit has seen "
+      "(by "
+      "a hash of the row).\n");
 }
 
 void printChoices(const std::vector<Prediction>& all) {
@@ -158,11 +162,17 @@ void printRows(const std::vector<Prediction>& all) {
 }
 
 ordered_json toJson(const ErrorSummary& s) {
-  return {{"rows", s.rows},         {"not_predicted", s.unpredicted},
-          {"mape", s.mean},         {"median", s.median},
-          {"p95", s.p95},           {"worst", s.worst},
-          {"bias", s.bias},         {"lowest", s.lowest},
-          {"kendall_tau", s.tau},   {"inside_90_percent_interval", s.inside},
+  return {{"rows", s.rows},
+          {"not_predicted", s.unpredicted},
+          {"mape", s.mean},
+          {"median", s.median},
+          {"p95", s.p95},
+          {"worst", s.worst},
+          {"bias", s.bias},
+          {"lowest", s.lowest},
+          {"kendall_tau", s.tau},
+          {"sigma", s.sigma},
+          {"inside_90_percent_interval", s.inside},
           {"worst_row", s.worstRow}};
 }
 
