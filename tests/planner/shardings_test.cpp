@@ -88,8 +88,12 @@ TEST(Shardings, RequiredSequenceParallelismLeavesNoWeightAndNoResidualWhole) {
   ASSERT_FALSE(front.empty());
   for (const ShardingPoint& point : front)
     for (const auto& [name, axis] : splits(model, problem, point)) {
-      if (name.starts_with("n") || name.starts_with("r")) EXPECT_NE(axis, "replicated") << name;
-      if (name.starts_with("qkv") || name.starts_with("u")) EXPECT_EQ(axis, "out_features") << name;
+      if (name.starts_with("n") || name.starts_with("r")) {
+        EXPECT_NE(axis, "replicated") << name;
+      }
+      if (name.starts_with("qkv") || name.starts_with("u")) {
+        EXPECT_EQ(axis, "out_features") << name;
+      }
     }
 }
 
