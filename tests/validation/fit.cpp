@@ -47,7 +47,10 @@ double lossOf(const std::vector<Prediction>& rows) {
 
 void fit(StepPredictor& predictor, std::vector<FreeParameter>& parameters,
          const std::function<std::vector<Prediction>()>& predict) {
-  for (FreeParameter& p : parameters) p.value = present(p).value;
+  for (FreeParameter& p : parameters) {
+    p.value = present(p).value;
+    predictor.override(p.architecture, p.name, p.value);
+  }
   double least = lossOf(predict());
   const auto tryValue = [&](FreeParameter& p, double value) {
     predictor.override(p.architecture, p.name, value);
