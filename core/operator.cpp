@@ -108,7 +108,7 @@ Flops forwardFlops(const OperatorDef& def, const OpContext& context) {
 double forwardBytes(const OperatorDef& def, const OpContext& context) {
   if (def.bytes) return def.bytes(context);
   if (def.opClass == OpClass::view) return 0;
-  return totalBytes(context.inputs) + totalBytes(context.outputs);
+  return (1 + def.rereads) * totalBytes(context.inputs) + totalBytes(context.outputs);
 }
 
 double backwardRatio(const OperatorDef& def, const Attributes& attributes) {

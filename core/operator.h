@@ -108,6 +108,9 @@ struct OperatorDef {
   /// Bytes moved to and from device memory by the forward pass. Null: each input read and each
   /// output written once (0 for views).
   double (*bytes)(const OpContext&) = nullptr;
+  /// Inputs are read so many times more, forward and backward: statistics over more than a
+  /// multiprocessor holds need a pass of their own.
+  int rereads = 0;
 
   GradientKind gradient = GradientKind::none;
   /// What the gradient with respect to input `wrt` reads besides the outputs' gradients. Null:
@@ -118,6 +121,10 @@ struct OperatorDef {
   /// through `backwardRatio`.
   double backwardFlops = 1;
   double (*backwardFlopsOf)(const Attributes&) = nullptr;
+
+  /// The gradient of an input of the output's shape is the output's gradient itself: frameworks
+  /// hand on the tensor and launch nothing.
+  bool handsGradientOn = false;
 
   /// Linear in all inputs together: Partial inputs may pass through and give Partial outputs.
   bool linear = false;

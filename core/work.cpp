@@ -71,21 +71,62 @@ void describeSteps(const Operator& op, std::span<const TensorType> inputs, Opera
   work.kernels = checkedMul(op.repeat, std::max<int64_t>(1, x->shape[0]));
 }
 
-bool allOnes(const std::vector<int64_t>& values) {
-  return std::all_of(values.begin(), values.end(), [](int64_t v) { return v == 1; });
+double area(const std::vector<int64_t>& values) {
+  double product = 1;
+  for (int64_t v : values) product *= static_cast<double>(v);
+  return product;
 }
 
-double kernelAreaOf(const Operator& op, const Attributes& attributes,
-                    std::span<const TensorType> inputs, std::span<const TensorType> outputs) {
-  if (!allOnes(attributes.getInts("strides")) || !allOnes(attributes.getInts("dilations")))
-    return 0;
+double kernelAreaOf(const Operator& op, std::span<const TensorType> inputs,
+                    std::span<const TensorType> outputs) {
   const TensorType* weight = slotType(op, inputs, 1);
   for (size_t i = 0; i < op.outputSlots.size(); ++i)
     if (op.outputSlots[i] == Slot{Slot::inputGradient, 1}) weight = &outputs[i];
-  if (!weight) return 0;
-  double area = 1;
-  for (size_t d = 2; d < weight->shape.size(); ++d) area *= static_cast<double>(weight->shape[d]);
-  return area;
+  if (!weight || weight->shape.size() < 2) return 0;
+  return area({weight->shape.begin() + 2, weight->shape.end()});
+}
+
+bool isActivation(const Slot& slot) {
+  return slot.index == 0 || slot.kind == Slot::output || slot.kind == Slot::outputGradient;
+}
+
+/// Bytes of a convolution's tensors over the images: all but weights and biases.
+double activationBytes(const Operator& op, std::span<const TensorType> inputs,
+                       std::span<const TensorType> outputs) {
+  if (op.inputSlots.empty()) return totalBytes(inputs.first(1)) + totalBytes(outputs);
+  double bytes = 0;
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (isActivation(op.inputSlots[i])) bytes += static_cast<double>(inputs[i].bytes().value);
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if (isActivation(op.outputSlots[i])) bytes += static_cast<double>(outputs[i].bytes().value);
+  return bytes;
+}
+
+/// Frameworks keep the channels of 16-bit images last and those of fp32 images first, unless the
+/// operator says otherwise.
+bool channelsFirst(const Attributes& attributes, Precision precision) {
+  const std::string layout = attributes.getString("layout", "");
+  return layout.empty() ? !isMixed(precision) : layout == "NCHW";
+}
+
+/// Positions that no kernel position meets are not read: a 1 x 1 kernel of stride 2 reads a
+/// quarter.
+double unreadBytes(const Operator& op, std::span<const TensorType> inputs, double touched) {
+  const TensorType* x = slotType(op, inputs, 0);
+  return x && touched < 1 ? (1 - touched) * static_cast<double>(x->bytes().value) : 0;
+}
+
+void describeConvolution(const Operator& op, const Attributes& attributes,
+                         std::span<const TensorType> inputs, std::span<const TensorType> outputs,
+                         Precision precision, OperatorWork& work) {
+  work.strideArea = area(attributes.getInts("strides"));
+  const double kernel = kernelAreaOf(op, inputs, outputs);
+  if (work.contraction.batch == 1 && work.strideArea == 1 &&
+      area(attributes.getInts("dilations")) == 1)
+    work.kernelArea = kernel;
+  work.bytes -= unreadBytes(op, inputs, kernel / work.strideArea);
+  if (channelsFirst(attributes, precision))
+    work.transposedBytes = 2 * activationBytes(op, inputs, outputs);
 }
 
 /// A contraction's gradient operator costs the forward FLOPs once per operand it differentiates (a
@@ -101,7 +142,43 @@ double gradientBytes(const Operator& op, std::span<const TensorType> inputs,
                      std::span<const TensorType> outputs) {
   // Weight gradients are accumulated over micro-batches: read and written.
   const double writes = op.phase == Phase::backwardWeight ? 2 : 1;
-  return totalBytes(inputs) + writes * totalBytes(outputs);
+  return (1 + op.def->rereads) * totalBytes(inputs) + writes * totalBytes(outputs);
+}
+
+/// The gradient of a bias is summed in a kernel of its own. A convolution's bias is added in one
+/// too, a product's where the attribute `separate_bias` says so.
+double biasBytes(const Operator& op, const Attributes& attributes,
+                 std::span<const TensorType> inputs, std::span<const TensorType> outputs) {
+  if (op.inputSlots.empty()) {
+    const bool separate =
+        op.def->opClass == OpClass::convolution || attributes.getInt("separate_bias", 0) != 0;
+    return separate && inputs.size() > 2 ? 2 * static_cast<double>(outputs[0].bytes().value) : 0;
+  }
+  const bool ofBias = std::any_of(op.outputSlots.begin(), op.outputSlots.end(), [](Slot s) {
+    return s == Slot{Slot::inputGradient, 2};
+  });
+  if (!ofBias) return 0;
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (op.inputSlots[i].kind == Slot::outputGradient)
+      return static_cast<double>(inputs[i].bytes().value);
+  return 0;
+}
+
+/// Whether a gradient operator has nothing to do: see OperatorDef::handsGradientOn.
+bool isHandedOn(const Operator& op, std::span<const TensorType> inputs,
+                std::span<const TensorType> outputs) {
+  return op.def->handsGradientOn && !inputs.empty() &&
+         std::all_of(outputs.begin(), outputs.end(),
+                     [&](const TensorType& t) { return t.shape == inputs[0].shape; });
+}
+
+/// An elementwise operator with attribute `fused` runs inside its first input's producer: it reads
+/// its other inputs, and its gradient writes theirs.
+void fuse(std::span<const TensorType> inputs, std::span<const TensorType> outputs, bool gradient,
+          OperatorWork& work) {
+  const auto others = gradient ? outputs : inputs;
+  work.bytes = others.size() > 1 ? totalBytes(others.subspan(1)) : 0;
+  work.kernels = 0;
 }
 
 }  // namespace
@@ -153,8 +230,6 @@ OperatorWork workOf(const Graph& graph, OpId id, const LoopNest& nest,
   for (const TensorType& t : outputs) work.outputElements += static_cast<double>(t.elements());
   if (isMatrixWork(*op.def)) work.contraction = contractionOf(nest);
   if (op.def->opClass == OpClass::attention) work.attention = attentionOf(op, attributes, inputs);
-  if (op.def->opClass == OpClass::convolution && work.contraction.batch == 1)
-    work.kernelArea = kernelAreaOf(op, attributes, inputs, outputs);
   if (gradient) {
     work.flops = gradientFlops(op, attributes, forwardFlopsLocal);
     work.bytes = op.def->opClass == OpClass::view ? 0 : gradientBytes(op, inputs, outputs);
@@ -166,10 +241,19 @@ OperatorWork workOf(const Graph& graph, OpId id, const LoopNest& nest,
         op.phase == Phase::update ? totalBytes(inputs) * 2 : forwardBytes(*op.def, context);
   }
   if (op.phase == Phase::backwardWeight) work.accumulated = totalBytes(outputs);
+  if (op.def->opClass == OpClass::convolution)
+    describeConvolution(op, attributes, inputs, outputs, precision, work);
+  if (isMatrixWork(*op.def)) work.biasBytes = biasBytes(op, attributes, inputs, outputs);
   const auto repeat = static_cast<double>(op.repeat);
   work.flops *= repeat;
   work.bytes *= repeat;
+  work.transposedBytes *= repeat;
+  work.biasBytes *= repeat;
   work.kernels = op.repeat;
+  if (op.def->opClass == OpClass::elementwise && attributes.getInt("fused", 0) != 0)
+    fuse(inputs, outputs, gradient, work);
+  else if (gradient && isHandedOn(op, inputs, outputs))
+    work.flops = work.bytes = 0, work.kernels = 0;
   if (op.def->opClass == OpClass::recurrent) describeSteps(op, inputs, work);
   return work;
 }

@@ -38,10 +38,13 @@ struct OperatorWork {
   double bytes = 0;            // read and written in device memory, each tensor once
   double outputElements = 0;
   double accumulated = 0;        // bytes of weight gradients: added to in place, or updated from
-  int64_t kernels = 1;           // launches
+  int64_t kernels = 1;           // launches; 0: done inside the kernel of a neighbour
   ContractionShape contraction;  // for contractions, convolutions and a step of a recurrent layer
   AttentionShape attention;      // for attention
   double kernelArea = 0;         // kernel positions of an ungrouped convolution of stride 1, else 0
+  double strideArea = 1;         // of a convolution: input positions per output position
+  double transposedBytes = 0;    // moved where matrix units want a convolution's channels last
+  double biasBytes = 0;          // of passes that add a bias, or sum its gradient
   bool operator==(const OperatorWork&) const = default;
 };
 

@@ -10,8 +10,6 @@
 namespace meshplan {
 namespace {
 
-constexpr double kWinogradArea = 9;
-
 double shapeFlops(const ContractionShape& s) {
   return 2 * s.batch * s.m * s.n * s.k;
 }
@@ -38,7 +36,10 @@ AnalyticCost::AnalyticCost(const DeviceSpec& spec, RuntimeKind runtime)
                    runtimeParameters(spec.architecture == "cpu" ? RuntimeKind::native : runtime)) {}
 
 AnalyticCost::AnalyticCost(const DeviceSpec& spec, const RuntimeParameters& runtime)
-    : parameters_(resolveParameters(checked(spec))), runtime_(runtime), attention_(parameters_) {
+    : parameters_(resolveParameters(checked(spec))),
+      runtime_(runtime),
+      attention_(parameters_),
+      convolution_(spec, parameters_) {
   for (size_t i = 0; i < kDTypes; ++i)
     units_[i] = MatrixCost(spec, parameters_, static_cast<DType>(i));
   secondsPerByte_ = 1 / (spec.memoryBandwidth.value * parameters_.memoryEfficiency);
@@ -50,6 +51,9 @@ AnalyticCost::AnalyticCost(const DeviceSpec& spec, const RuntimeParameters& runt
 
 Estimate AnalyticCost::operatorTime(const OperatorWork& work) const {
   if (work.def->opClass == OpClass::view) return {};
+  if (work.kernels == 0)
+    return {Seconds(work.bytes * secondsPerByte_), parameters_.memoryUncertainty,
+            Provenance::analytic};
   double kernels = static_cast<double>(work.kernels);
   double bytes = work.bytes;
   if (work.phase == Phase::update) bytes += runtime_.gradientPasses * work.accumulated;
@@ -118,18 +122,16 @@ double AnalyticCost::contraction(const OperatorWork& work, double flops, double 
   double compute = matrix.seconds(work.contraction);
   // Products that the shape does not show (an Einsum of three operands) run at the ceiling.
   double hidden = std::max(0.0, flops - shapeFlops(work.contraction));
-  return roundedMax(compute + hidden / matrix.ceiling(), memory);
+  return roundedMax(compute + hidden / matrix.ceiling(), memory) + memorySeconds(work.biasBytes);
 }
 
 double AnalyticCost::convolution(const OperatorWork& work, double bytes) const {
-  double efficiency = work.phase == Phase::backwardInput    ? parameters_.convolutionBackwardInput
-                      : work.phase == Phase::backwardWeight ? parameters_.convolutionBackwardWeight
-                                                            : parameters_.convolutionForward;
   const MatrixCost& matrix = unit(work.compute);
-  bool winograd = !matrix.hasMatrixUnits() && work.kernelArea >= kWinogradArea;
-  if (winograd) efficiency *= parameters_.winogradSpeedup;
-  double compute = matrix.seconds(work.contraction) / efficiency;
-  return roundedMax(compute, memorySeconds(bytes));
+  double transposes = matrix.hasMatrixUnits() && work.transposedBytes > 0
+                          ? memorySeconds(work.transposedBytes) / parameters_.gatherEfficiency
+                          : 0;
+  return roundedMax(convolution_.seconds(matrix, work), memorySeconds(bytes)) + transposes +
+         memorySeconds(work.biasBytes);
 }
 
 double AnalyticCost::attention(const OperatorWork& work, double bytes) const {

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "planner/attention_cost.h"
+#include "planner/convolution_cost.h"
 #include "planner/cost_model.h"
 #include "planner/runtime_parameters.h"
 
@@ -53,6 +54,7 @@ class AnalyticCost : public CostModel {
   RuntimeParameters runtime_;
   std::array<MatrixCost, kDTypes> units_;
   AttentionCost attention_;
+  ConvolutionCost convolution_;
   double secondsPerByte_ = 0, cachedSecondsPerByte_ = 0, cache_ = 1, secondsPerVectorFlop_ = 0;
 };
 

@@ -30,7 +30,10 @@ constexpr ParameterDefinition kDefinitions[] = {
     {"convolution_forward", &P::convolutionForward, 0.05, 1},
     {"convolution_backward_input", &P::convolutionBackwardInput, 0.05, 1},
     {"convolution_backward_weight", &P::convolutionBackwardWeight, 0.05, 1},
-    {"winograd_speedup", &P::winogradSpeedup, 1, 2.25},
+    {"strided_gradient", &P::stridedGradient, 1, 4},
+    {"winograd_ceiling", &P::winogradCeiling, 0.05, 1},
+    {"winograd_prologue", &P::winogradPrologue, 0, 1e-3},
+    {"winograd_transforms", &P::winogradTransforms, 0, 1e-3},
     {"flash_ceiling", &P::flashCeiling, 0.05, 1},
     {"flash_softmax_cost", &P::flashSoftmaxCost, 0, 500},
     {"flash_block_overhead", &P::flashBlockOverhead, 0, 50},
@@ -62,10 +65,13 @@ constexpr DeviceParameters kAmpere = {.vectorCeiling = 0.877,
                                       .cacheSpeedup = 2.5,
                                       .gatherEfficiency = 0.8,
                                       .rowwiseEfficiency = 0.9,
-                                      .convolutionForward = 0.87,
-                                      .convolutionBackwardInput = 0.74,
-                                      .convolutionBackwardWeight = 0.71,
-                                      .winogradSpeedup = 2.25,
+                                      .convolutionForward = 0.78,
+                                      .convolutionBackwardInput = 0.76,
+                                      .convolutionBackwardWeight = 0.62,
+                                      .stridedGradient = 1.7,
+                                      .winogradCeiling = 0.95,
+                                      .winogradPrologue = 11e-6,
+                                      .winogradTransforms = 60e-6,
                                       .flashCeiling = 0.946,
                                       .flashSoftmaxCost = 33.5,
                                       .flashBlockOverhead = 1.8,
@@ -119,6 +125,9 @@ constexpr DeviceParameters kVolta = [] {
   p.vectorTilePrologue = 4.8e-6;
   p.matrixCeiling = 0.94;
   p.matrixTileOverhead = 58;
+  p.convolutionForward = 0.9;
+  p.convolutionBackwardInput = 0.88;
+  p.convolutionBackwardWeight = 0.72;
   p.launchFloor = 5e-6;
   p.memoryHalfSize = 2.2e6;
   p.contractionUncertainty = 0.25;
@@ -151,7 +160,8 @@ constexpr DeviceParameters kCpu = [] {
   p.vectorTileOverhead = p.matrixTileOverhead = 8;
   p.vectorTilePrologue = p.matrixTilePrologue = 2e-7;
   p.launchFloor = 1e-6;
-  p.winogradSpeedup = 1;
+  p.winogradCeiling = 0.8;
+  p.winogradPrologue = p.winogradTransforms = 1e-5;
   p.memoryEfficiency = 0.8;
   p.memoryHalfSize = 1e5;
   p.cacheSpeedup = 4;

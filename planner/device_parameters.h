@@ -29,7 +29,10 @@ struct DeviceParameters {
   double convolutionForward;  // speed of an implicit GEMM relative to a GEMM of the same shape
   double convolutionBackwardInput;
   double convolutionBackwardWeight;
-  double winogradSpeedup;     // of fp32 convolutions of stride 1 with 3 x 3 kernels or larger
+  double stridedGradient;     // time of a strided convolution's input gradient per product
+  double winogradCeiling;     // share of the vector peak that Winograd's products reach
+  double winogradPrologue;    // start and end of one of its blocks [s]
+  double winogradTransforms;  // of the weight gradient's operands and result [s]
   double flashCeiling;        // share of the matrix peak of the inner products of fused attention
   double flashSoftmaxCost;    // exponentials per score, in head dimensions' worth of products
   double flashBlockOverhead;  // start and end of a block of queries, in steps over keys

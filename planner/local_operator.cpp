@@ -136,7 +136,8 @@ LocalOperator localise(const TrainingModel& model, OpId id, const ScaledOperator
   if (statisticBytes(model.graph.op(id), op.nest, local, s.tensor, mesh.tensor).value > 0) {
     // Partial statistics take a pass of their own before the ranks can share them.
     ++local.work.kernels;
-    local.work.bytes += static_cast<double>(local.inputs.front().bytes().value);
+    if (local.work.def->rereads == 0)
+      local.work.bytes += static_cast<double>(local.inputs.front().bytes().value);
   }
   return local;
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace meshplan {
 namespace {
@@ -81,18 +82,33 @@ double MatrixCost::waves(double tiles) const {
   return share + quantisation_ * (whole - share);
 }
 
-double MatrixCost::tileSeconds(const Tile& tile, const ContractionShape& s) const {
+double MatrixCost::splitSeconds(const Tile& tile, double tiles, double k) const {
+  double best = std::numeric_limits<double>::infinity();
+  for (double parts : {2., 3., 4., 6., 8.}) {
+    if (k < parts * kShortestPart) break;
+    best = std::min(best,
+                    waves(tiles * parts) * (k / parts * tile.secondsPerK + tile.fixed + tile.sum));
+  }
+  return best;
+}
+
+double MatrixCost::tileSeconds(const Tile& tile, const ContractionShape& s,
+                               Reduction reduction) const {
   double tiles = s.batch * roundUp(s.m * tile.perRow) * roundUp(s.n * tile.perColumn);
   double whole = waves(tiles) * (s.k * tile.secondsPerK + tile.fixed);
-  if (2 * tiles > multiprocessors_) return whole;
+  if (reduction == Reduction::whole) return whole;
+  if (2 * tiles > multiprocessors_)
+    return reduction == Reduction::splitFreely ? std::min(whole, splitSeconds(tile, tiles, s.k))
+                                               : whole;
   double parts = static_cast<double>(static_cast<int64_t>(multiprocessors_ / tiles));
   double length = std::max(s.k / parts, kShortestPart);
   return std::min(whole, length * tile.secondsPerK + tile.fixed + tile.sum);
 }
 
-double MatrixCost::seconds(const ContractionShape& shape) const {
-  double best = tileSeconds(tiles_[0], shape);
-  for (size_t i = 1; i < tiles_.size(); ++i) best = std::min(best, tileSeconds(tiles_[i], shape));
+double MatrixCost::seconds(const ContractionShape& shape, Reduction reduction) const {
+  double best = tileSeconds(tiles_[0], shape, reduction);
+  for (size_t i = 1; i < tiles_.size(); ++i)
+    best = std::min(best, tileSeconds(tiles_[i], shape, reduction));
   return multipleOf8(shape.n) && multipleOf8(shape.k) ? best : best * unaligned_;
 }
 

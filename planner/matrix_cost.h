@@ -8,6 +8,10 @@
 
 namespace meshplan {
 
+/// How a kernel may share the reduction of one tile among multiprocessors: not at all; where more
+/// than half of them would be idle; or wherever that is faster, in up to 8 parts.
+enum class Reduction : uint8_t { whole, splitWhenIdle, splitFreely };
+
 /// Seconds of matrix products on the multiprocessors of one device at one compute dtype, without
 /// memory and launch. A product is cut into tiles Tm x Tn; a tile runs on one multiprocessor for
 ///     k max(Tm Tn, c (Tm + Tn)) * 2 / (peak per multiprocessor * ceiling) + prologue + result
@@ -24,7 +28,10 @@ class MatrixCost {
   MatrixCost() = default;
   MatrixCost(const DeviceSpec& spec, const DeviceParameters& parameters, DType compute);
 
-  double seconds(const ContractionShape& shape) const;
+  double seconds(const ContractionShape& shape,
+                 Reduction reduction = Reduction::splitWhenIdle) const;
+  /// Waves that so many tiles take, the last one at its price.
+  double waves(double tiles) const;
   /// Bytes that come from memory when `once` reads and writes each tensor once: that, or what the
   /// waves read (a wave is a square of 128 x 128 tiles) where L2 cannot keep the operands.
   double trafficBytes(const ContractionShape& shape, double once) const;
@@ -39,8 +46,8 @@ class MatrixCost {
     double perRow = 1, perColumn = 1;  // powers of two: products with them are exact quotients
     double secondsPerK = 0, fixed = 0, sum = 0;
   };
-  double tileSeconds(const Tile& tile, const ContractionShape& shape) const;
-  double waves(double tiles) const;
+  double tileSeconds(const Tile& tile, const ContractionShape& shape, Reduction reduction) const;
+  double splitSeconds(const Tile& tile, double tiles, double k) const;
 
   std::array<Tile, 9> tiles_;
   bool matrixUnits_ = false;

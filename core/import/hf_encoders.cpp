@@ -108,6 +108,30 @@ TensorId maskedHead(HfSource s, LayerWriter& writer, TensorId x, TensorId table)
   return writer.add("Linear", {x, table, bias}, {{"transposed", int64_t{1}}}, module, "decoder");
 }
 
+/// The tokens whose words are predicted. Which they are is data: the first stand for them.
+TensorId leadingTokens(LayerWriter& writer, TensorId x, int64_t count) {
+  if (count == writer.extent(x, 1)) return x;
+  return writer.add("Slice", {x},
+                    {{"axes", std::vector<int64_t>{1}},
+                     {"starts", std::vector<int64_t>{0}},
+                     {"ends", std::vector<int64_t>{count}}},
+                    "cls.predictions", "masked_tokens");
+}
+
+/// Biases that no other kernel adds: all but those before an activation, which scripted models add
+/// in its kernel.
+void separateBiases(Graph& graph) {
+  for (size_t i = 0; i < graph.operatorCount(); ++i) {
+    Operator& op = graph.op(OpId(i));
+    if (op.def->name == "Linear" && op.inputs.size() == 3)
+      op.attributes.set("separate_bias", int64_t{1});
+    if (op.def->name != "Gelu") continue;
+    const OpId before = graph.tensor(op.inputs[0]).producer;
+    if (before.valid() && graph.op(before).attributes.has("separate_bias"))
+      graph.op(before).attributes.set("separate_bias", int64_t{0});
+  }
+}
+
 void addLosses(Graph& graph, LayerWriter& writer) {
   auto& outputs = graph.outputs();
   if (outputs.size() < 2) return;
@@ -179,9 +203,12 @@ void buildBert(HfSource s) {
   LayerWriter writer(s.model.graph);
   const BertEmbeddings e = embedBert(s, writer, hidden, positions, sequence);
   const TensorId x = appendStack(writer, stack, e.output);
-  if (masked)
-    writer.loss(maskedHead(s, writer, x, e.table), addTokens(s.model, "labels", sequence), "",
-                "loss");
+  if (masked) {
+    const int64_t predicted = std::min(sequence, c.count({"max_predictions_per_seq"}, sequence));
+    writer.loss(maskedHead(s, writer, leadingTokens(writer, x, predicted), e.table),
+                addTokens(s.model, "labels", predicted), "", "loss");
+  }
+  if (c.flag({"separate_bias"}, false)) separateBiases(s.model.graph);
   if (architecture == "BertForMaskedLM") return;
   const TensorId pooled = pooler(writer, x, "bert.pooler");
   if (preTraining)

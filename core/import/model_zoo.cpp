@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/import/hf_config.h"
+#include "core/import/image_kernels.h"
 #include "core/import/vision_models.h"
 #include "core/nearest.h"
 
@@ -133,15 +134,11 @@ constexpr std::array kZoo{
 };
 
 Model buildNetwork(const Network& network, const ModelRequest& request) {
-  if (!request.settings.empty())
-    throw Error(ErrorKind::usage,
-                "'" + std::string(network.name) + "' has no setting '" +
-                    request.settings.begin()->first + "'",
-                "--set is for the transformers of the list");
   Model model;
   model.name = model.source = request.source;
   model.family = network.name;
   model.graph = network.build(model.referenceBatch);
+  applyImageSettings(model.graph, model.name, request.settings);
   propagateBatch(model.graph);
   return model;
 }

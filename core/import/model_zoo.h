@@ -10,7 +10,8 @@ namespace meshplan {
 
 /// Models by name: transformers as the fields of their published configs, convolutional networks
 /// and a perceptron as code. `--set` overrides fields of transformers (layers, hidden, heads,
-/// kv_heads, ffn, vocab, seq and dropout are known everywhere besides the config's own names).
+/// kv_heads, ffn, vocab, seq and dropout are known everywhere besides the config's own names) and
+/// says how convolutional networks are executed (core/import/image_kernels.h).
 struct ZooEntry {
   std::string_view name, description;
 };

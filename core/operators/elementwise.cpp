@@ -138,6 +138,12 @@ constexpr OperatorDef gated(std::string_view name) {
   return def;
 }
 
+constexpr OperatorDef handedOn(std::string_view name, decltype(OperatorDef::infer) infer) {
+  OperatorDef def = linear(name, infer);
+  def.handsGradientOn = true;
+  return def;
+}
+
 constexpr OperatorDef rotary() {
   OperatorDef def = elementwise("Rotary", inferRotary);
   def.nest = nestRotary;
@@ -183,7 +189,7 @@ constexpr std::array kDefs{
     elementwise("Acosh", inferUnary, needsInput),
     elementwise("Atanh", inferUnary, needsInput),
     linear("Neg", inferUnary),
-    linear("Identity", inferUnary),
+    handedOn("Identity", inferUnary),
     linear("Scale", inferUnary),
     linear("Cast", inferCast),
     constantWise("Sign", inferUnary),
@@ -194,7 +200,7 @@ constexpr std::array kDefs{
     constantWise("BitwiseNot", inferUnary),
     constantWise("IsNaN", inferTest),
     constantWise("IsInf", inferTest),
-    linear("Add", inferBinary),
+    handedOn("Add", inferBinary),
     linear("Sub", inferBinary),
     elementwise("Mul", inferBinary, needsOther),
     elementwise("Div", inferBinary, needsInputs),
@@ -212,7 +218,7 @@ constexpr std::array kDefs{
     constantWise("LessOrEqual", inferComparison),
     constantWise("Greater", inferComparison),
     constantWise("GreaterOrEqual", inferComparison),
-    linear("Sum", inferVariadic),
+    handedOn("Sum", inferVariadic),
     linear("Mean", inferVariadic),
     elementwise("Max", inferVariadic, needsInputs),
     elementwise("Min", inferVariadic, needsInputs),

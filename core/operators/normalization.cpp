@@ -170,11 +170,18 @@ constexpr OperatorDef normalization(std::string_view name, decltype(OperatorDef:
   return def;
 }
 
+/// Statistics over whole images.
+constexpr OperatorDef imageNormalization(std::string_view name, decltype(OperatorDef::nest) nest) {
+  OperatorDef def = normalization(name, inferChannels, nest, needsInputAndScale);
+  def.rereads = 1;
+  return def;
+}
+
 constexpr std::array kDefs{
     normalization("LayerNormalization", inferTrailing, nestTrailing, needsInputAndScale),
     normalization("RMSNormalization", inferTrailing, nestTrailing, needsInputAndScale),
-    normalization("BatchNormalization", inferChannels, nestBatchNorm, needsInputAndScale),
-    normalization("InstanceNormalization", inferChannels, nestInstanceNorm, needsInputAndScale),
+    imageNormalization("BatchNormalization", nestBatchNorm),
+    imageNormalization("InstanceNormalization", nestInstanceNorm),
     normalization("GroupNormalization", inferGroupNorm, nestGroupNorm, needsInputAndScale),
     normalization("LRN", inferAlongAxis, nestLrn, needsInputAndOutput),
     normalization("LpNormalization", inferAlongAxis, nestAlongAxis, needsInput),

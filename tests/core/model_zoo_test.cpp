@@ -125,6 +125,51 @@ TEST(ModelZoo, AnUnknownNameGetsTheNearest) {
   EXPECT_THROW(loadModel(resnet), Error);
 }
 
+int64_t countWith(const Graph& graph, std::string_view name, std::string_view attribute) {
+  return std::count_if(graph.operators().begin(), graph.operators().end(), [&](const Operator& op) {
+    return op.def->name == name && op.attributes.has(attribute);
+  });
+}
+
+TEST(ModelZoo, ConvolutionalNetworksTakeALayoutAndFusedKernels) {
+  ModelRequest resnet = named("resnet50");
+  resnet.settings = {{"layout", "NCHW"}, {"fused", "on"}};
+  const Graph graph = loadModel(resnet).graph;
+  EXPECT_EQ(countWith(graph, "Conv", "layout"), 53);
+  EXPECT_EQ(countWith(graph, "Relu", "fused"), 49);
+  EXPECT_EQ(countWith(graph, "Add", "fused"), 16);
+  const Graph plain = loadModel(named("resnet50")).graph;
+  EXPECT_EQ(countWith(plain, "Conv", "layout") + countWith(plain, "Relu", "fused"), 0);
+  resnet.settings = {{"layout", "CHWN"}};
+  EXPECT_THROW(loadModel(resnet), Error);
+  resnet.settings = {{"fused", "elementwise"}};
+  EXPECT_EQ(countWith(loadModel(resnet).graph, "Relu", "fused"), 16);
+  resnet.settings = {{"fused", "maybe"}};
+  EXPECT_THROW(loadModel(resnet), Error);
+}
+
+TEST(ModelZoo, BertMayPredictFewerWordsAndAddBiasesApart) {
+  ModelRequest bert = named("bert-base");
+  bert.sequence = 128;
+  const auto logits = [](const Graph& graph) {
+    for (const Operator& op : graph.operators())
+      if (op.name == "cls.predictions.decoder") return graph.tensor(op.outputs[0]).type.shape;
+    return Shape{};
+  };
+  EXPECT_EQ(logits(loadModel(bert).graph)[1], 128);
+  bert.settings = {{"max_predictions_per_seq", "20"}, {"separate_bias", "true"}};
+  const Graph graph = loadModel(bert).graph;
+  EXPECT_EQ(logits(graph)[1], 20);
+  int apart = 0;
+  for (const Operator& op : graph.operators())
+    if (op.def->name == "Linear" && op.attributes.getInt("separate_bias", 0) != 0) {
+      ++apart;
+      EXPECT_EQ(op.name.find("intermediate"), std::string::npos) << op.name;
+    }
+  // Query, key and value together, the attention's and the feed-forward's output, and the decoder.
+  EXPECT_EQ(apart, 12 * 3 + 1);
+}
+
 /// Bytes that the backward pass of one transformer layer reads: activations that a gradient needs,
 /// each once, in fp16 with one byte per dropout mask entry.
 int64_t savedBytes(const Graph& graph, const std::string& layer) {

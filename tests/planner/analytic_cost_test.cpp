@@ -240,19 +240,88 @@ TEST(AnalyticCost, ADepthwiseConvolutionIsBoundByMemory) {
   EXPECT_GT(seconds(cost, w), bytes / ampere().memoryBandwidth.value);
 }
 
+OperatorWork convolutionWork(DType compute, double kernelArea, Phase phase = Phase::forward,
+                             double channels = 256) {
+  OperatorWork w = workOfClass(OpClass::convolution, 1e7);
+  w.compute = compute;
+  w.phase = phase;
+  const double positions = 16 * 28 * 28;
+  w.contraction = phase == Phase::backwardWeight
+                      ? ContractionShape{1, channels * 9, channels, positions}
+                      : ContractionShape{1, positions, channels, channels * 9};
+  w.kernelArea = kernelArea;
+  return w;
+}
+
 TEST(AnalyticCost, OnlyFp32ConvolutionsOfStrideOneMultiplyLess) {
   AnalyticCost cost(volta());
-  auto time = [&](DType compute, double kernelArea) {
-    OperatorWork w = workOfClass(OpClass::convolution, 1e7);
+  auto time = [&](DType compute, double area, Phase phase = Phase::forward, double channels = 256) {
+    return seconds(cost, convolutionWork(compute, area, phase, channels));
+  };
+  for (Phase phase : {Phase::forward, Phase::backwardInput, Phase::backwardWeight}) {
+    EXPECT_LT(time(DType::f32, 9, phase), 0.7 * time(DType::f32, 0, phase));
+    EXPECT_GT(time(DType::f32, 9, phase), time(DType::f32, 0, phase) / 4);
+    EXPECT_EQ(time(DType::f32, 1, phase), time(DType::f32, 0, phase));
+    EXPECT_EQ(time(DType::f16, 9, phase), time(DType::f16, 0, phase));
+  }
+  // The gradient of a small weight is made directly.
+  EXPECT_EQ(time(DType::f32, 9, Phase::backwardWeight, 64),
+            time(DType::f32, 0, Phase::backwardWeight, 64));
+}
+
+TEST(AnalyticCost, TheInputGradientOfAStridedConvolutionTakesLonger) {
+  AnalyticCost cost(volta());
+  for (Phase phase : {Phase::forward, Phase::backwardInput, Phase::backwardWeight}) {
+    OperatorWork dense = convolutionWork(DType::f16, 0, phase), strided = dense;
+    strided.strideArea = 4;
+    if (phase == Phase::backwardInput)
+      EXPECT_GT(seconds(cost, strided), 1.2 * seconds(cost, dense));
+    else
+      EXPECT_EQ(seconds(cost, strided), seconds(cost, dense));
+  }
+}
+
+TEST(AnalyticCost, BiasesCostPassesOfTheirOwn) {
+  AnalyticCost cost(ampere());
+  OperatorWork plain = gemm(1, 8192, 4096, 4096), biased = plain;
+  biased.biasBytes = 2.0 * 8192 * 4096 * 2;
+  EXPECT_GT(seconds(cost, biased) - seconds(cost, plain),
+            biased.biasBytes / ampere().memoryBandwidth.value / 2.5);
+}
+
+TEST(AnalyticCost, AReductionMaySplitOnlyWhereItIsAllowed) {
+  MatrixCost matrix(volta(), AnalyticCost(volta()).parameters(), DType::f16);
+  for (double m : {64., 512., 4096.})
+    for (double k : {256., 4096., 65536.}) {
+      const ContractionShape s{1, m, 512, k};
+      EXPECT_LE(matrix.seconds(s, Reduction::splitFreely), matrix.seconds(s));
+      EXPECT_LE(matrix.seconds(s), matrix.seconds(s, Reduction::whole));
+    }
+  const ContractionShape lone{1, 64, 64, 65536};
+  EXPECT_LT(matrix.seconds(lone), 0.2 * matrix.seconds(lone, Reduction::whole));
+}
+
+TEST(AnalyticCost, OnlyMatrixUnitsWantTheChannelsLast) {
+  AnalyticCost cost(volta());
+  auto time = [&](DType compute, double transposed) {
+    OperatorWork w = workOfClass(OpClass::convolution, 1e8);
     w.compute = compute;
-    w.contraction = {1, 16 * 28 * 28, 256, 256 * 9};
-    w.kernelArea = kernelArea;
+    w.contraction = {1, 16 * 56 * 56, 64, 256};
+    w.transposedBytes = transposed;
     return seconds(cost, w);
   };
-  EXPECT_LT(time(DType::f32, 9), 0.7 * time(DType::f32, 0));
-  EXPECT_GT(time(DType::f32, 9), time(DType::f32, 0) / 2.25);
-  EXPECT_EQ(time(DType::f32, 1), time(DType::f32, 0));
-  EXPECT_EQ(time(DType::f16, 9), time(DType::f16, 0));
+  EXPECT_EQ(time(DType::f32, 2e8), time(DType::f32, 0));
+  EXPECT_GT(time(DType::f16, 2e8), time(DType::f16, 0) + 2e8 / volta().memoryBandwidth.value);
+}
+
+TEST(AnalyticCost, WorkInsideAnotherKernelCostsItsBytesAndNoLaunch) {
+  AnalyticCost cost(ampere());
+  OperatorWork w = workOfClass(OpClass::elementwise, 0);
+  w.kernels = 0;
+  EXPECT_EQ(seconds(cost, w), 0);
+  w.bytes = 1e9;
+  EXPECT_GT(seconds(cost, w), 1e9 / ampere().memoryBandwidth.value);
+  EXPECT_EQ(cost.hostTime(w).value, 0);
 }
 
 TEST(AnalyticCost, SplittingALongReductionUsesMoreOfTheDevice) {

@@ -39,7 +39,7 @@ const Fit kFits[] = {
      {"vector_ceiling", "vector_tile_overhead", "vector_tile_prologue", "matrix_ceiling",
       "matrix_tile_prologue", "unaligned_penalty", "launch_floor", "memory_half_size",
       "convolution_forward", "convolution_backward_input", "convolution_backward_weight",
-      "winograd_speedup"}},
+      "strided_gradient", "winograd_ceiling", "winograd_prologue", "winograd_transforms"}},
     {"ampere",
      {"vector_ceiling", "vector_tile_overhead", "vector_tile_prologue", "matrix_ceiling",
       "flash_ceiling", "flash_softmax_cost", "flash_block_overhead", "math_passes",

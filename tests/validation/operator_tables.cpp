@@ -142,7 +142,9 @@ OperatorWork convolution(const TableRow& r, Phase phase) {
   w.compute = deepBenchType(r);
   bool unitStride = r.number({"stride_w"}) == 1 && r.number({"stride_h"}) == 1;
   w.kernelArea = unitStride ? taps : 0;
+  w.strideArea = r.number({"stride_w"}) * r.number({"stride_h"});
   double input = r.number({"N"}) * r.number({"W"}) * r.number({"H"}) * c;
+  if (phase != Phase::backwardInput) input *= std::min(1.0, taps / w.strideArea);
   w.bytes = (input + c * taps * k + positions * k) * static_cast<double>(dtypeBytes(w.compute));
   return w;
 }

@@ -66,9 +66,9 @@ std::string modelName(const std::string& text) {
   return says(text, {"base"}) ? "bert-base" : "bert-large";
 }
 
-/// The catalogue's name. A V100 is an SXM2 unless the text says more, an A100 an SXM; 16 or more
-/// V100 in one machine are a DGX-2.
-std::string deviceName(const std::string& text, int64_t gpus) {
+/// The catalogue's name. A V100 is an SXM2 of 16 GB unless the text says more, an A100 an SXM of
+/// 80 GB.
+std::string deviceName(const std::string& text) {
   const bool pcie = says(text, {"pcie"});
   if (says(text, {"v100", "dgx-1", "dgx1", "dgx-2", "dgx2"})) {
     const bool large = says(text, {"32g", "32 g"});
@@ -82,7 +82,6 @@ std::string deviceName(const std::string& text, int64_t gpus) {
     return small ? "A100-SXM-40GB" : "A100-SXM-80GB";
   }
   if (says(text, {"h100"})) return pcie ? "H100-PCIe" : "H100-SXM";
-  static_cast<void>(gpus);
   return text;
 }
 
@@ -109,32 +108,61 @@ int64_t batchPerGpu(const TableRow& r, int64_t gpus) {
   return r.integer(kAnyBatch);
 }
 
-/// BERT for its pre-training tasks up to sequence 128 and at 512, for SQuAD at 384; 512 by default.
-ModelRequest bertRequest(const std::string& model, int64_t sequence) {
+/// Tokens of the mean sample where a batch holds samples of like length: half of a sequence of 512
+/// is padding (Krell et al., arXiv:2107.02027), and a bin of 64 tokens leaves half a bin.
+int64_t meanLength(int64_t sequence) {
+  return sequence >= 512 ? sequence / 2 + 32 : sequence;
+}
+
+/// BERT fine-tuned on SQuAD at 384, else with its pre-training heads; attention as plain products
+/// and softmax. NVIDIA's recipes predict the words of at most 20 of 128 and 80 of 512 tokens, in
+/// TensorFlow always and in PyTorch from 21.11 on; from there on PyTorch and PaddlePaddle also bin
+/// samples by length. XLA joins biases with what follows; PyTorch up to 20.06 adds them apart.
+ModelRequest bertRequest(const std::string& model, int64_t sequence, const std::string& framework) {
+  const bool early = says(framework, {"pytorch-19", "pytorch-20.0"});
+  const bool binned = says(framework, {"pytorch-21.1", "paddlepaddle-22"});
   ModelRequest request;
   request.source = model;
-  request.sequence = sequence;
   request.attention = "math";
+  request.sequence = binned ? meanLength(sequence) : sequence;
+  if (sequence == 384)
+    request.settings["architectures"] = R"(["BertForSequenceClassification"])";
+  else if (!early && !says(framework, {"mxnet", "oneflow"}))
+    request.settings["max_predictions_per_seq"] = sequence >= 512 ? "80" : "20";
+  if (early) request.settings["separate_bias"] = "true";
   return request;
+}
+
+/// Containers of PyTorch up to 20.06 and of TensorFlow without XLA keep 16-bit images as NCHW.
+/// MXNet's and PaddlePaddle's networks and OneFlow fuse normalisation, sum and activation.
+std::map<std::string, std::string> imageSettings(const std::string& framework, bool mixed) {
+  std::map<std::string, std::string> settings;
+  if (says(framework, {"mxnet", "paddle", "oneflow"})) settings["fused"] = "on";
+  if (says(framework, {"xla"})) settings["fused"] = "elementwise";
+  if (mixed && says(framework, {"pytorch-18", "pytorch-19", "pytorch-20.0"}))
+    settings["layout"] = "NCHW";
+  return settings;
 }
 
 Step stepOf(const TableRow& r) {
   const int64_t gpus = r.integerOr(kGpus, 1);
   const std::string model = modelName(lower(r.text(kModel))),
-                    device = deviceName(lower(r.text(kDevice)), gpus);
+                    device = deviceName(lower(r.text(kDevice)));
   const int64_t mbs = batchPerGpu(r, gpus);
   const int64_t accumulation =
       std::clamp<int64_t>(r.integerOr(kAccumulation, 1), 1, kMostAccumulation);
   Step step;
   step.training.precision = precisionOf(lower(r.textOr(kPrecision, "amp")), lower(device));
+  const bool mixed = isMixed(step.training.precision);
   step.cluster = clusterText(device, gpus);
   step.globalBatch = gpus * mbs * accumulation;
   step.strategy = fmt::format("dp={},mbs={}", gpus, mbs);
   if (isImages(model)) {
     step.model.source = model;
+    step.model.settings = imageSettings(lower(r.textOr(kFramework, "")), mixed);
     step.training.optimizer = OptimizerKind::momentum;
   } else {
-    step.model = bertRequest(model, r.integerOr(kSequence, 512));
+    step.model = bertRequest(model, r.integerOr(kSequence, 512), lower(r.textOr(kFramework, "")));
     step.training.optimizer = OptimizerKind::adamw;
   }
   return step;
