@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Plans other planners' instances under their own cost definitions:
 //   meshplan-opponents piper INSTANCE.json [--devices K] [--memory GiB] [--theirs RESULT.json] ...
+//   meshplan-opponents galvatron FOLDER [--memory GiB] [--batch N] [--theirs RESULT.json] ...
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -10,6 +11,7 @@
 
 #include "core/error.h"
 #include "core/units.h"
+#include "tests/bench/opponents/galvatron_search.h"
 #include "tests/bench/opponents/piper_search.h"
 
 namespace meshplan {
@@ -81,10 +83,7 @@ void runPiper(const PiperOptions& options) {
   }
 }
 
-int run(int argc, char** argv) {
-  CLI::App app("Plans other planners' instances under their own cost definitions.");
-  app.require_subcommand(1);
-  PiperOptions piper;
+void addPiper(CLI::App& app, PiperOptions& piper) {
   CLI::App* command = app.add_subcommand("piper", "instances of github.com/msr-fiddle/piper");
   command->add_option("instance", piper.files, "JSON files (inputs/ of that repository)")
       ->required();
@@ -94,9 +93,81 @@ int run(int argc, char** argv) {
   command->add_option("--bandwidth", piper.bandwidth, "GiB/s, instead of the file's bandwidth");
   command->add_option("--theirs", piper.theirs, "Piper's result, evaluated beside ours");
   command->add_flag("--stages", piper.stages, "print the stages");
+  command->callback([&piper] { runPiper(piper); });
+}
+
+struct GalvatronOptions {
+  std::string folder, theirs;
+  GalvatronSetting setting;
+};
+
+std::string describe(const GalvatronStrategy& s) {
+  const char* sharding[] = {"", " zero2", " zero3"};
+  return fmt::format("tp={} sp={} dp={}{}{}", s.tensor, s.sequence, s.data,
+                     sharding[static_cast<size_t>(s.sharding)], s.recompute ? " recompute" : "");
+}
+
+void printStep(const char* whose, const GalvatronCost& cost, const GalvatronPlan& plan) {
+  const GalvatronCost::Step step = cost.step(plan);
+  fmt::print(
+      "  {} {:.12g} s per step ({:.12g} without resharding, {:.6g} samples/s), {} stages, {} "
+      "micro-batches, {} MiB of {}{}\n",
+      whose, step.time, step.reported, static_cast<double>(cost.setting().batch) / step.reported,
+      plan.pipeline, plan.microBatches, fmt::join(step.memory, " "), cost.usableMemory(),
+      step.fits ? "" : ": does not fit");
+  for (size_t i = 0, first = 0; i < plan.layers.size(); ++i) {
+    if (i + 1 < plan.layers.size() && plan.layers[i + 1] == plan.layers[i]) continue;
+    fmt::print("    layers {} .. {}: {}\n", first, i, describe(plan.layers[i]));
+    first = i + 1;
+  }
+  fmt::print("    embedding and loss: {}\n", describe(plan.embedding));
+}
+
+void runGalvatron(const GalvatronOptions& options) {
+  const GalvatronSetting& s = options.setting;
+  const double start = cpuSeconds();
+  const GalvatronProfile profile = readGalvatronProfile(options.folder, s);
+  const GalvatronCost cost(profile, s);
+  const GalvatronAnswer answer = searchGalvatron(cost);
+  const double seconds = cpuSeconds() - start;
+  fmt::print("{}: {} devices, {} GiB, batch {}: {:.3f} CPU s with reading, {} of {} tasks solved\n",
+             s.model, s.devices(), s.memoryGiB, s.batch, seconds, answer.solved, answer.tasks);
+  if (answer.plan.layers.empty()) {
+    fmt::print("  nothing fits\n");
+    return;
+  }
+  printStep("ours", cost, answer.plan);
+  fmt::print("  no plan takes less than {:.12g} s\n", answer.lowerBound);
+  if (!options.theirs.empty())
+    printStep("theirs", cost, parseGalvatronPlan(s, readFile(options.theirs), options.theirs));
+}
+
+void addGalvatron(CLI::App& app, GalvatronOptions& options) {
+  CLI::App* command =
+      app.add_subcommand("galvatron", "profiles of github.com/PKU-DAIR/Hetu-Galvatron");
+  GalvatronSetting& s = options.setting;
+  command->add_option("folder", options.folder, "a copy of that repository")->required();
+  command->add_option("--memory", s.memoryGiB, "GiB of a device")->check(CLI::PositiveNumber);
+  command->add_option("--batch", s.batch, "samples of a step")->check(CLI::PositiveNumber);
+  command->add_option("--model", s.model, "name in the profiles' file names");
+  command->add_option("--layers", s.layers)->check(CLI::PositiveNumber);
+  command->add_option("--hidden", s.hidden)->check(CLI::PositiveNumber);
+  command->add_option("--sequence", s.sequence)->check(CLI::PositiveNumber);
+  command->add_option("--nodes", s.nodes)->check(CLI::PositiveNumber);
+  command->add_option("--devices-per-node", s.devicesPerNode)->check(CLI::PositiveNumber);
+  command->add_option("--theirs", options.theirs, "Galvatron's result, evaluated beside ours");
+  command->callback([&options] { runGalvatron(options); });
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Plans other planners' instances under their own cost definitions.");
+  app.require_subcommand(1);
+  PiperOptions piper;
+  addPiper(app, piper);
+  GalvatronOptions galvatron;
+  addGalvatron(app, galvatron);
   try {
     app.parse(argc, argv);
-    runPiper(piper);
     return 0;
   } catch (const CLI::ParseError& e) {
     return app.exit(e);
