@@ -116,8 +116,9 @@ int64_t meanLength(int64_t sequence) {
 
 /// BERT fine-tuned on SQuAD at 384, else with its pre-training heads; attention as plain products
 /// and softmax. NVIDIA's recipes predict the words of at most 20 of 128 and 80 of 512 tokens, in
-/// TensorFlow always and in PyTorch from 21.11 on; from there on PyTorch and PaddlePaddle also bin
-/// samples by length. XLA joins biases with what follows; PyTorch up to 20.06 adds them apart.
+/// TensorFlow always and in PyTorch from 21.11 on; from there on PyTorch and, as
+/// assumed, PaddlePaddle also bin samples by length (LDDL). XLA joins biases with what follows;
+/// PyTorch up to 20.06 adds them apart.
 ModelRequest bertRequest(const std::string& model, int64_t sequence, const std::string& framework) {
   const bool early = says(framework, {"pytorch-19", "pytorch-20.0"});
   const bool binned = says(framework, {"pytorch-21.1", "paddlepaddle-22"});
@@ -133,11 +134,12 @@ ModelRequest bertRequest(const std::string& model, int64_t sequence, const std::
   return request;
 }
 
-/// Containers of PyTorch up to 20.06 and of TensorFlow without XLA keep 16-bit images as NCHW.
-/// MXNet's and PaddlePaddle's networks and OneFlow fuse normalisation, sum and activation.
+/// Containers of PyTorch up to 20.06 keep 16-bit images as NCHW too. MXNet (its `runner`) and
+/// PaddlePaddle (`program.py`) fuse normalisation, sum and activation in mixed precision only;
+/// OneFlow is assumed to, and XLA to fuse elementwise operators whatever the precision.
 std::map<std::string, std::string> imageSettings(const std::string& framework, bool mixed) {
   std::map<std::string, std::string> settings;
-  if (says(framework, {"mxnet", "paddle", "oneflow"})) settings["fused"] = "on";
+  if (mixed && says(framework, {"mxnet", "paddle", "oneflow"})) settings["fused"] = "on";
   if (says(framework, {"xla"})) settings["fused"] = "elementwise";
   if (mixed && says(framework, {"pytorch-18", "pytorch-19", "pytorch-20.0"}))
     settings["layout"] = "NCHW";
