@@ -43,6 +43,7 @@ struct ShardingProblem::Choice {
   double saved = 0, savedSelective = 0, recomputeSelective = 0;
   double parameters = 0, expertParameters = 0;
   double parameterBytes = 0;
+  double hostForward = 0, hostBackward = 0;
 };
 
 struct ShardingProblem::EdgeCost {
@@ -87,6 +88,8 @@ class ShardingProblem::Pricer {
     return result;
   }
 
+  double hostCollective() const { return cost_.hostCollectiveTime().value; }
+
   void setLayers(const std::vector<Layer>& layers) { layers_ = &layers; }
 
  private:
@@ -101,6 +104,7 @@ class ShardingProblem::Pricer {
     c.strategy = strategy;
     c.forward = localise(model_, id, scaled, strategy, mesh, 0);
     c.forwardTime = cost_.operatorTime(c.forward.work).time.value;
+    c.hostForward = cost_.hostTime(c.forward.work).value;
     c.forwardCommunication = statistics(op, scaled.nest, c.forward, strategy);
     for (size_t i = 0; i < scaledGradients.size(); ++i) {
       const OpId g = model_.gradients[id.index()][i];
@@ -109,6 +113,7 @@ class ShardingProblem::Pricer {
           localise(model_, g, scaledGradients[i], strategy, mesh, c.forward.work.flops));
       const double time = cost_.operatorTime(c.gradients.back().work).time.value;
       c.backwardTime += time;
+      c.hostBackward += cost_.hostTime(c.gradients.back().work).value;
       (gradient.phase == Phase::backwardInput ? c.inputGradientTime : c.weightGradientTime) += time;
       c.backwardCommunication +=
           statistics(gradient, scaledGradients[i].nest, c.gradients.back(), strategy) +
@@ -409,6 +414,8 @@ std::vector<BlockCost> ShardingProblem::blockCosts(const Choices& choices, const
     b.forwardCommunication += c.forwardCommunication;
     b.backwardCommunication += c.backwardCommunication;
     b.weightGradients += c.weightGradientTime;
+    b.hostForward += c.hostForward;
+    b.hostBackward += c.hostBackward;
     b.recomputeSelective += c.recomputeSelective;
     b.saved += c.saved;
     b.savedSelective += c.savedSelective;
@@ -423,6 +430,9 @@ std::vector<BlockCost> ShardingProblem::blockCosts(const Choices& choices, const
     BlockCost& b = blocks[blockClass];
     b.forward += share * c.forward;
     b.backward += share * c.backward;
+    const double host = pricer.hostCollective();
+    if (c.forward > 0) b.hostForward += share * host;
+    if (c.backward > 0) b.hostBackward += share * host;
     b.forwardCommunication += share * c.forward;
     b.backwardCommunication += share * c.backward;
     b.saved += share * c.saved;
@@ -444,6 +454,7 @@ std::vector<BlockCost> ShardingProblem::blockCosts(const Choices& choices, const
       continue;
     }
     blocks[c].recomputeFull = blocks[c].forward;
+    blocks[c].hostRecomputeFull = blocks[c].hostForward;
     if (first > 0)
       for (TensorId t : model_.chain.crossing[first - 1]) blocks[c].savedFull += localBytes(t);
   }

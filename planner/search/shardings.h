@@ -15,7 +15,9 @@ namespace meshplan {
 struct BlockCost {
   double forward = 0, backward = 0;
   double forwardCommunication = 0, backwardCommunication = 0;
-  double weightGradients = 0;                           // part of backward
+  double weightGradients = 0;  // part of backward
+  /// What the host takes to issue the work, collectives included.
+  double hostForward = 0, hostBackward = 0, hostRecomputeFull = 0;
   double recomputeSelective = 0, recomputeFull = 0;     // added to backward
   double saved = 0, savedSelective = 0, savedFull = 0;  // kept from forward to backward
   double parameters = 0,

@@ -27,17 +27,21 @@ class Cutter {
     if (chunks_ > blocks_ || chunks_ < 1) return {};
     std::vector<int64_t> best = cutsWithin(std::numeric_limits<double>::infinity());
     if (best.empty()) return {};
-    // Each feasible answer is tightened to just below its own bottleneck; bisection makes the steps
-    // large.
-    double low = 0, high = bottleneck(best);
+    // Each feasible answer is tightened to its own bottleneck, each failure raises the limit to the
+    // next one at which anything changes; the first guess is the mean, which equal blocks reach.
+    double low = std::max(time_.back() / static_cast<double>(chunks_),
+                          *std::max_element(problem_.time.begin(), problem_.time.end())),
+           high = bottleneck(best), guess = low * (1 + 1e-12);
     while (high - low > 1e-12 * high) {
-      const double middle = (low + high) / 2;
-      std::vector<int64_t> found = cutsWithin(middle);
+      std::vector<int64_t> found = cutsWithin(guess);
       if (found.empty()) {
-        low = middle;
+        low = std::max(guess, nextLimit_);
+        guess = low * (1 + 1e-12);
+        if (++failures_ > 3) guess = (low + high) / 2;
       } else {
         best = std::move(found);
-        high = bottleneck(best);
+        high = std::min(high, bottleneck(best));
+        guess = (low + high) / 2;
       }
     }
     return best;
@@ -67,19 +71,32 @@ class Cutter {
     return low;
   }
 
-  std::vector<int64_t> greedy(double limit) const {
+  /// Taking as many blocks as possible into each chunk. Where that reaches every chunk but not the
+  /// end, nothing does: no other answer is ahead of it anywhere. `stuck_`: a chunk stayed empty.
+  std::vector<int64_t> greedy(double limit) {
+    stuck_ = false;
+    nextLimit_ = std::numeric_limits<double>::infinity();
     std::vector<int64_t> starts{0};
+    starts.reserve(static_cast<size_t>(chunks_) + 1);
     for (int64_t c = 0; c < chunks_; ++c) {
       const int64_t end = reach(c, starts.back(), limit);
-      if (end == starts.back()) return {};
+      if (end < blocks_)
+        nextLimit_ = std::min(nextLimit_, time_[static_cast<size_t>(end) + 1] -
+                                              time_[static_cast<size_t>(starts.back())]);
+      if (end == starts.back()) {
+        stuck_ = true;
+        return {};
+      }
       starts.push_back(end);
     }
     return starts.back() == blocks_ ? starts : std::vector<int64_t>{};
   }
 
-  std::vector<int64_t> cutsWithin(double limit) const {
+  std::vector<int64_t> cutsWithin(double limit) {
     std::vector<int64_t> starts = greedy(limit);
-    return starts.empty() ? exact(limit) : starts;
+    if (!starts.empty() || !stuck_) return starts;
+    nextLimit_ = 0;
+    return exact(limit);
   }
 
   /// from[c][end]: a start of chunk c from which it can reach to `end`; -1 when there is none.
@@ -119,6 +136,9 @@ class Cutter {
   const CutProblem& problem_;
   int64_t blocks_, chunks_;
   std::vector<double> time_, weight_, saved_;
+  double nextLimit_ = 0;  // below it the last greedy try would have ended alike
+  bool stuck_ = false;
+  int failures_ = 0;
 };
 
 }  // namespace
