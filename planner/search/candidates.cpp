@@ -163,6 +163,11 @@ void Candidates::solveShardings() {
     question.wholeSequence = !space_.filter.sequenceParallel.value_or(false);
     try {
       s.points = problem_.solve(question, context_.cost);
+      // A size that nothing divides (a vocabulary of 50257) leaves tensors whole.
+      if (s.points.empty() && !question.wholeSequence) {
+        question.wholeSequence = true;
+        s.points = problem_.solve(question, context_.cost);
+      }
     } catch (const Error& e) {
       // A micro-batch that the model's shapes do not scale to is no candidate.
       if (e.kind() != ErrorKind::usage) throw;
