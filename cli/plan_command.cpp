@@ -51,6 +51,8 @@ class PlanCommand : public Command {
     app.add_option("--time-limit", timeLimit_, "Stop searching after so many seconds")
         ->type_name("S")
         ->check(CLI::PositiveNumber);
+    app.add_flag("--exhaustive", exhaustive_,
+                 "Simulate every plan that its bound does not prove slower than the best");
     app.add_option("--threads", threads_, "Threads of the search (default: all cores)")
         ->type_name("N")
         ->check(countUpTo(1024));
@@ -88,6 +90,7 @@ class PlanCommand : public Command {
     options.top = top_;
     if (timeLimit_ > 0) options.timeLimit = Seconds(timeLimit_);
     const auto cores = static_cast<int>(std::thread::hardware_concurrency());
+    options.exhaustive = exhaustive_;
     options.threads = threads_ > 0 ? threads_ : std::max(cores, 1);
     options.stop = interrupted;
     options.progress = [](const SearchProgress& p) {
@@ -135,6 +138,7 @@ class PlanCommand : public Command {
   FormatArgument format_;
   int64_t globalBatch_ = 0;
   std::string objective_ = "time", strategy_, out_, trace_;
+  bool exhaustive_ = false;
   int top_ = 5, threads_ = 0;
   double timeLimit_ = 0;
 };

@@ -20,7 +20,7 @@ struct Candidate {
   uint32_t shardings = 0, point = 0;
   double estimate = 0;  // seconds of the step
   double lowerBound =
-      0;  // no schedule of these chunks is faster: compute alone, without any communication
+      0;              // no schedule of these chunks is faster: see docs/architecture.md, "Search"
   double memory = 0;  // bytes of the fullest stage, without transient buffers; > limit: rejected
   bool fits = true;
 };

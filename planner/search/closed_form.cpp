@@ -232,7 +232,10 @@ ClosedForm::StageTime ClosedForm::timeOf(const Candidate& c, const StageSums& s,
                        : bucketed(CollectiveKind::allGather, s.dense * weightBytes_, g.replicas) +
                              bucketed(CollectiveKind::allGather, s.expert * weightBytes_, g.data);
   const double host = std::max(0.0, s.hostForward + s.hostBackward - s.forward - s.backward);
-  StageTime time{s.forward + host, s.backward, updateTime(c, s)};
+  StageTime time{s.forward + host, s.backward, updateTime(c, s), 0, 0};
+  time.atLeastAfter = time.after + (c.zeroStage == 1 || c.zeroStage == 2 ? gather : 0);
+  if (c.zeroStage == 3) time.dataStream = 2 * gather + reduce;
+  if (c.zeroStage == 2) time.dataStream = reduce;
   if (c.zeroStage == 3) {
     time.forward = std::max(time.forward, gather);
     time.backward = std::max(time.backward, gather + reduce);
@@ -269,7 +272,8 @@ void ClosedForm::time(Candidate& c, const Cut& cut) {
     slowest = std::max(slowest, t.forward + t.backward);
     tail = std::max(tail, t.after - before);
     before += count * t.backward / v;
-    const double compute = m * (s.forwardCompute + s.backwardCompute);
+    const double compute = m * (s.forwardCompute + s.backwardCompute) + t.atLeastAfter;
+    c.lowerBound = std::max(c.lowerBound, m * t.dataStream);
     const double first = run.first == 0 ? 0 : s.afterSend;
     const double step = s.firstForward + s.firstBackward;
     c.lowerBound = std::max(c.lowerBound, compute + computeBefore - first);

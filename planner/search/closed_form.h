@@ -56,6 +56,8 @@ class ClosedForm {
   };
   struct StageTime {
     double forward, backward, after;
+    double atLeastAfter;  // what no overlap hides of `after`
+    double dataStream;    // that stream's own work per micro-batch
   };
   struct CollectiveKey {
     CollectiveKind kind;

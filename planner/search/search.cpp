@@ -11,11 +11,18 @@
 namespace meshplan {
 namespace {
 
-// Simulated at most, and while the closed form promises less than this much more than the best
-// found.
+// Simulated at most, and while the closed form, corrected by the most that it was too pessimistic
+// so far and by this much more, promises less than the best found.
 constexpr size_t kMaxSimulated = 96;
-constexpr double kPromising = 1.10;
-constexpr size_t kParetoSimulated = 12;
+constexpr double kMargin = 0.02;
+// ... and until so many in a row have brought less than a thousandth.
+constexpr size_t kPatience = 16;
+constexpr size_t kParetoSimulated = 8;
+// Nobody takes a plan that many times slower for the memory that it saves.
+constexpr double kSlowest = 1.5;
+// Plans besides the promising ones are not simulated when they call routines more often than that:
+// a pipeline of a thousand stages.
+constexpr int64_t kMostCalls = 300000;
 
 struct Baseline {
   const char* label;
@@ -45,6 +52,10 @@ std::vector<Baseline> baselines(const Cluster& cluster) {
            }}};
 }
 
+int64_t callsOf(const Candidate& c, int64_t globalBatch) {
+  return 2 * c.mesh.pipeline * c.virtualStages * (globalBatch / c.mesh.replicas() / c.microBatch);
+}
+
 class Search {
  public:
   Search(const PlanContext& context, const SearchOptions& options)
@@ -61,6 +72,7 @@ class Search {
     simulateBaselines(space);
     simulatePromising(space);
     simulatePareto(space);
+    if (options_.exhaustive) simulateRest(space);
     finish(space);
     return std::move(result_);
   }
@@ -111,7 +123,8 @@ class Search {
     for (const Baseline& baseline : baselines(context_.cluster)) {
       std::vector<const Candidate*> matching;
       for (const Candidate& c : all)
-        if (baseline.matches(c)) matching.push_back(&c);
+        if (baseline.matches(c) && callsOf(c, options_.globalBatch) <= kMostCalls)
+          matching.push_back(&c);
       std::stable_sort(matching.begin(), matching.end(),
                        [](const Candidate* a, const Candidate* b) {
                          return std::tuple(!a->fits, a->fits ? a->estimate : a->memory) <
@@ -122,7 +135,7 @@ class Search {
       std::optional<PlanReport> chosen;
       for (size_t i = 0; i < std::min(kTries, matching.size()) && !(chosen && chosen->feasible);
            ++i) {
-        if (chosen && stopped()) break;
+        if (chosen && (stopped() || !matching[i]->fits)) break;
         PlanReport r = evaluatePlan(context_, space.plan(*matching[i]));
         ++result_.simulated;
         if (!chosen || r.feasible || r.peakMemory < chosen->peakMemory) chosen = std::move(r);
@@ -133,6 +146,9 @@ class Search {
       if (allowed) pool_.push_back(*chosen);
     }
   }
+
+  /// The least that the simulation may say of a candidate, judging by those simulated.
+  double promise(const Candidate& c) const { return key(c) * (lowestRatio_ - kMargin); }
 
   double bestKey() const {
     double best = std::numeric_limits<double>::infinity();
@@ -157,6 +173,7 @@ class Search {
                 [&](size_t i) { reports[i] = evaluatePlan(context_, plans[i]); });
     for (size_t i = 0; i < batch.size(); ++i) {
       simulated_[batch[i]] = true;
+      lowestRatio_ = std::min(lowestRatio_, key(reports[i]) / key(candidates_[batch[i]]));
       pool_.push_back(std::move(reports[i]));
     }
     result_.simulated += batch.size();
@@ -165,23 +182,48 @@ class Search {
 
   void simulatePromising(const Candidates& space) {
     constexpr size_t kBatch = 8;
-    size_t done = 0;
-    for (size_t next = 0; next < order_.size() && done < kMaxSimulated;) {
+    size_t done = 0, inVain = 0;
+    for (size_t next = 0; next < order_.size() && done < kMaxSimulated && inVain < kPatience;) {
       if (done > 0 && stopped()) {
         result_.complete = false;
         return;
       }
       std::vector<size_t> batch;
       for (; next < order_.size() && batch.size() < kBatch; ++next) {
-        if (key(candidates_[order_[next]]) > kPromising * bestKey() && done >= kBatch) {
+        if (promise(candidates_[order_[next]]) > bestKey() && done >= kBatch) {
           next = order_.size();
           break;
         }
         batch.push_back(order_[next]);
       }
+      const double before = bestKey();
       if (!batch.empty()) simulate(space, batch);
       done += batch.size();
+      inVain = bestKey() < 0.999 * before ? 0 : inVain + batch.size();
     }
+  }
+
+  /// Branch and bound: every candidate that might beat the best one found is simulated, the others
+  /// are proven slower by their bounds.
+  void simulateRest(const Candidates& space) {
+    constexpr size_t kBatch = 64;
+    for (size_t next = 0; next < order_.size();) {
+      if (stopped()) {
+        result_.complete = false;
+        return;
+      }
+      std::vector<size_t> batch;
+      for (; next < order_.size() && batch.size() < kBatch; ++next) {
+        const Candidate& c = candidates_[order_[next]];
+        if (!simulated_[order_[next]] && leastKey(c) < bestKey()) batch.push_back(order_[next]);
+      }
+      if (!batch.empty()) simulate(space, batch);
+    }
+  }
+
+  /// What the candidate's objective cannot be below.
+  double leastKey(const Candidate& c) const {
+    return options_.objective == Objective::memory ? c.memory : c.lowerBound;
   }
 
   /// The closed form's front of step time against memory, spread over at most kParetoSimulated
@@ -192,11 +234,14 @@ class Search {
       return candidates_[a].estimate < candidates_[b].estimate;
     });
     double least = std::numeric_limits<double>::infinity();
-    for (size_t i : byTime)
+    for (size_t i : byTime) {
+      if (candidates_[i].estimate > kSlowest * candidates_[byTime.front()].estimate) break;
+      if (callsOf(candidates_[i], options_.globalBatch) > kMostCalls) continue;
       if (candidates_[i].memory < 0.98 * least) {
         least = candidates_[i].memory;
         front.push_back(i);
       }
+    }
     std::vector<size_t> batch;
     for (size_t k = 0; k < std::min(kParetoSimulated, front.size()); ++k) {
       const size_t i = front[k * front.size() / std::min(kParetoSimulated, front.size())];
@@ -278,6 +323,7 @@ class Search {
   std::vector<Candidate> candidates_;
   std::vector<size_t> order_;  // those that fit, most promising first
   std::vector<bool> simulated_;
+  double lowestRatio_ = 1;  // simulated over closed form
   std::vector<PlanReport> pool_;
   SearchResult result_;
 };

@@ -25,6 +25,8 @@ struct SearchOptions {
   Objective objective = Objective::time;
   StrategyFilter filter;
   int top = 5;
+  /// Simulate every candidate that its bound does not prove to be slower than the best.
+  bool exhaustive = false;
   Seconds timeLimit{1e30};  // of wall time; the best so far is returned
   int threads = 1;
   std::function<bool()> stop;  // polled; true ends the search with the best so far

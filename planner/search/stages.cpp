@@ -7,6 +7,9 @@
 namespace meshplan {
 namespace {
 
+// Blocks x chunks of the dynamic programme; longer chains are left to the greedy answer.
+constexpr int64_t kMostExact = 100000;
+
 std::vector<double> prefixSums(const std::vector<double>& values) {
   std::vector<double> sums{0};
   for (double v : values) sums.push_back(sums.back() + v);
@@ -101,6 +104,7 @@ class Cutter {
 
   /// from[c][end]: a start of chunk c from which it can reach to `end`; -1 when there is none.
   std::vector<int64_t> exact(double limit) const {
+    if (blocks_ * chunks_ > kMostExact) return {};
     const auto n = static_cast<size_t>(blocks_) + 1;
     std::vector<std::vector<int64_t>> from(static_cast<size_t>(chunks_),
                                            std::vector<int64_t>(n, -1));
