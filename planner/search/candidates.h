@@ -22,6 +22,8 @@ class Candidates {
 
   /// Every candidate that the filter allows, in a fixed order.
   std::vector<Candidate> enumerate();
+  /// How often the closed form had to compute instead of looking up.
+  const ClosedForm::Counts& counts() const { return closedForm_.counts(); }
   /// The full plan of a candidate.
   Plan plan(const Candidate& candidate) const;
 

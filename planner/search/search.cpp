@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <set>
 #include <tuple>
 
 #include "planner/search/parallel.h"
@@ -12,7 +13,7 @@ namespace meshplan {
 namespace {
 
 // Simulated at most, and while the closed form, corrected by the most that it was too pessimistic
-// so far and by this much more, promises less than the best found.
+// so far and by this much more, promises a place among the plans that are shown.
 constexpr size_t kMaxSimulated = 96;
 constexpr double kMargin = 0.02;
 // ... and until so many in a row have brought less than a thousandth.
@@ -150,6 +151,18 @@ class Search {
   /// The least that the simulation may say of a candidate, judging by those simulated.
   double promise(const Candidate& c) const { return key(c) * (lowestRatio_ - kMargin); }
 
+  /// That of the last plan that is shown: a promise above it changes nothing.
+  double keyToBeat() const {
+    std::vector<double> keys;
+    std::set<std::string> shown;
+    for (const PlanReport& r : pool_)
+      if (r.feasible && shown.insert(r.strategy).second) keys.push_back(key(r));
+    const auto top = static_cast<size_t>(std::max(options_.top, 1));
+    if (keys.size() < top) return std::numeric_limits<double>::infinity();
+    std::nth_element(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(top - 1), keys.end());
+    return keys[top - 1];
+  }
+
   double bestKey() const {
     double best = std::numeric_limits<double>::infinity();
     for (const PlanReport& r : pool_)
@@ -190,7 +203,7 @@ class Search {
       }
       std::vector<size_t> batch;
       for (; next < order_.size() && batch.size() < kBatch; ++next) {
-        if (promise(candidates_[order_[next]]) > bestKey() && done >= kBatch) {
+        if (promise(candidates_[order_[next]]) > keyToBeat() && done >= kBatch) {
           next = order_.size();
           break;
         }

@@ -54,6 +54,17 @@ void simulateInterleaved(benchmark::State& state) {
 }
 BENCHMARK(simulateInterleaved)->Unit(benchmark::kMillisecond);
 
+// Whole steps per second: 16 stages, 64 micro-batches.
+void simulateSixteenStages(benchmark::State& state) {
+  PipelineOptions o = transformerStages();
+  o.stages = 16;
+  o.layers = 24;
+  run(state, pipelineProgram(o), {});
+  state.counters["steps_per_second"] =
+      benchmark::Counter(double(state.iterations()), benchmark::Counter::kIsRate);
+}
+BENCHMARK(simulateSixteenStages)->Unit(benchmark::kMillisecond);
+
 // Without contraction: what the event loop alone does.
 void simulateAndRecordMemory(benchmark::State& state) {
   run(state, pipelineProgram(transformerStages()), {.recordMemory = true});
