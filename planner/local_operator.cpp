@@ -58,8 +58,47 @@ LoopNest withLocalExtents(LoopNest nest, const OperatorStrategy& s, const StageM
   return nest;
 }
 
+/// What came from the ranks of an expert group is grouped by rank and has to be by local expert,
+/// and the other way round before it goes back: a copy, read and written (Megatron-Core's
+/// `sort_chunks_by_idxs`, in the forward and the backward pass).
+double sortedBytes(const LocalOperator& local, const StageMesh& mesh) {
+  const std::string_view name = local.work.def->name;
+  if (mesh.expert == 1 || (name != "Dispatch" && name != "Combine")) return 0;
+  double largest = 0;
+  for (const auto* types : {&local.inputs, &local.outputs})
+    for (const TensorType& t : *types)
+      largest = std::max(largest, static_cast<double>(t.bytes().value));
+  return 2 * largest;
+}
+
 bool isExpertAxis(const Axis& axis) {
   return axis.name == "experts";
+}
+
+/// Whether the tensor's first dimension is that of the experts: an expert's product made it, or
+/// elementwise operators from one.
+bool isByExpert(const Graph& graph, TensorId id) {
+  const OpId producer = graph.tensor(id).producer;
+  if (!producer.valid()) return false;
+  const Operator& op = graph.op(producer);
+  if (op.def->opClass == OpClass::elementwise) return isByExpert(graph, op.inputs.front());
+  return op.def->name == "ExpertLinear";
+}
+
+/// The axes over which an expert group may split an operator.
+std::vector<int8_t> expertAxes(const TrainingModel& model, OpId forward, const ScaledOperator& op,
+                               const StageMesh& mesh) {
+  std::vector<int8_t> axes;
+  for (size_t a = 0; a < op.nest.axes.size(); ++a)
+    if (isExpertAxis(op.nest.axes[a]) && splittable(op.nest, static_cast<int8_t>(a), mesh.expert))
+      axes.push_back(static_cast<int8_t>(a));
+  const Operator& o = model.graph.op(forward);
+  if (o.def->opClass == OpClass::elementwise && isByExpert(model.graph, o.inputs.front())) {
+    const int8_t axis = splitAxis(op.nest, op.nest.inputs.front().front());
+    if (axis != kNoAxis && splittable(op.nest, axis, mesh.expert)) axes.push_back(axis);
+  }
+  if (axes.empty() && op.batchAxis != kNoAxis) axes.push_back(op.batchAxis);
+  return axes;
 }
 
 }  // namespace
@@ -133,6 +172,7 @@ LocalOperator localise(const TrainingModel& model, OpId id, const ScaledOperator
   }
   local.work = workOf(model.graph, id, withLocalExtents(op.nest, s, mesh), local.inputs,
                       local.outputs, forwardFlops, model.options.precision);
+  local.work.bytes += sortedBytes(local, mesh);
   if (statisticBytes(model.graph.op(id), op.nest, local, s.tensor, mesh.tensor).value > 0) {
     // Partial statistics take a pass of their own before the ranks can share them.
     ++local.work.kernels;
@@ -158,12 +198,7 @@ std::vector<OperatorStrategy> strategiesOf(const TrainingModel& model, OpId forw
     }
     if (def.linear && op.inputs.size() == 1) tensorChoices.push_back(kPartialThrough);
   }
-  if (mesh.expert > 1) {
-    for (size_t a = 0; a < op.nest.axes.size(); ++a)
-      if (isExpertAxis(op.nest.axes[a]) && splittable(op.nest, static_cast<int8_t>(a), mesh.expert))
-        expertChoices.push_back(static_cast<int8_t>(a));
-    if (op.batchAxis != kNoAxis) expertChoices.push_back(op.batchAxis);
-  }
+  if (mesh.expert > 1) expertChoices = expertAxes(model, forward, op, mesh);
   if (expertChoices.empty()) expertChoices.push_back(kReplicated);
 
   std::vector<OperatorStrategy> strategies;

@@ -50,10 +50,10 @@ LocalOperator localise(const TrainingModel& model, OpId id, const ScaledOperator
 
 /// All strategies worth trying for an operator, the replicated one first: on the tensor axis each
 /// splittable loop axis (and passing Partial through, for linear operators of one operand: a
-/// residual stream of summands would be a numerical adventure); on the expert axis the batch, or
-/// the experts of an expert-parallel operator. With `sequenceParallel` false nothing splits the
-/// sequence. Where there is a sequence the tensor axis does not split the batch: the data axis does
-/// exactly that, and hides its communication better.
+/// residual stream of summands would be a numerical adventure); on the expert axis the experts of
+/// an expert-parallel operator and of elementwise operators that follow one, else the batch. With
+/// `sequenceParallel` false nothing splits the sequence. Where there is a sequence the tensor axis
+/// does not split the batch: the data axis does exactly that, and hides its communication better.
 std::vector<OperatorStrategy> strategiesOf(const TrainingModel& model, OpId forward,
                                            const ScaledOperator& op, const StageMesh& mesh,
                                            bool sequenceParallel);

@@ -201,6 +201,7 @@ void buildMixtral(HfSource s) {
   e.count = s.config.size({"experts", "num_local_experts"}, 8, kMostExperts);
   e.chosen = s.config.size({"num_experts_per_tok"}, 2);
   e.width = d.stack.feedForward.width;
+  e.bias = s.config.flag({"expert_bias"}, false);
   checkChosen(e);
   d.stack.expertLayers.assign(static_cast<size_t>(d.stack.layers), true);
   d.stack.names.feedForward = "block_sparse_moe";

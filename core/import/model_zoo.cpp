@@ -67,7 +67,7 @@ constexpr std::array kConfigs{
     Config{"gpt-oss-120b", R"({"model_type":"mixtral","vocab_size":201088,"hidden_size":2880,
         "intermediate_size":2880,"num_hidden_layers":36,"num_attention_heads":64,
         "num_key_value_heads":8,"head_dim":64,"num_local_experts":128,"num_experts_per_tok":4,
-        "max_position_embeddings":131072,"sliding_window":null})"},
+        "max_position_embeddings":131072,"expert_bias":true,"sliding_window":null})"},
     Config{"deepseek-v3", R"({"model_type":"deepseek_v3","vocab_size":129280,"hidden_size":7168,
         "intermediate_size":18432,"moe_intermediate_size":2048,"num_hidden_layers":61,
         "num_attention_heads":128,"num_key_value_heads":128,"n_routed_experts":256,

@@ -181,7 +181,13 @@ class LayerBuilder {
                           {writer_.extent(x, 0), writer_.extent(x, -1), outFeatures});
     Attributes attributes;
     if (outBlock > 1) attributes.set("out_block", outBlock);
-    return writer_.add("ExpertLinear", {x, w}, attributes, module, name);
+    std::vector<TensorId> inputs{x, w};
+    if (stack_.experts.bias) {
+      inputs.push_back(writer_.parameter(joinNames(module, name) + ".bias",
+                                         {writer_.extent(x, 0), outFeatures}));
+      if (name == names_.down) attributes.set("separate_bias", int64_t{1});
+    }
+    return writer_.add("ExpertLinear", inputs, attributes, module, name);
   }
 
   TensorId experts(TensorId x, const std::string& module) {

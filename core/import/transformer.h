@@ -36,10 +36,10 @@ struct FeedForwardConfig {
 };
 
 /// `sharedWidth` is that of an expert that all tokens use, 0: none; `correction`: a bias per expert
-/// in the choice.
+/// in the choice; `bias`: both products of an expert have one.
 struct ExpertConfig {
   int64_t count = 0, chosen = 1, width = 0, sharedWidth = 0;
-  bool correction = false;
+  bool correction = false, bias = false;
 };
 
 /// The parts of the checkpoint's module names inside a layer.

@@ -152,11 +152,13 @@ LoopNest nestGemm(const OpContext& c) {
 }
 
 std::vector<TensorType> inferExpertLinear(const Attributes& attributes, Types in) {
-  expectInputs(in, 2, 2);
+  expectInputs(in, 2, 3);
   expectRank(in[0], 3, 3);
   expectRank(in[1], 3, 3);
   expectEqual(in[0].shape[0], in[1].shape[0], "the number of experts");
   expectEqual(in[0].shape[2], in[1].shape[1], "the input features");
+  if (in.size() == 3)
+    expectEqual(in[2].elements(), in[1].shape[0] * in[1].shape[2], "the elements of the bias");
   checkFeatures(attributes, in[1].shape[1], in[1].shape[2]);
   return {{in[0].dtype, {in[0].shape[0], in[0].shape[1], in[1].shape[2]}}};
 }
@@ -167,6 +169,7 @@ LoopNest nestExpertLinear(const OpContext& c) {
   const DimWalk e{nest.addAxis("experts", x[0])}, t{nest.addAxis("tokens", x[1])};
   const auto [in, out] = addFeatures(nest, c.attributes, w[1], w[2]);
   nest.inputs = {{e, t, in}, {e, in, out}};
+  if (c.inputs.size() == 3) nest.inputs.push_back({e, out});
   nest.outputs = {{e, t, out}};
   return nest;
 }

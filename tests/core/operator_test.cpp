@@ -46,6 +46,7 @@ std::vector<Instance> instances() {
       {"Einsum", {{2, 8, 12}, {2, 8, 20}}, {{"equation", std::string("bik,bij->bkj")}}},
       {"Einsum", {{2, 3, 8, 12}, {12, 20}}, {{"equation", std::string("...ij,jk")}}},
       {"ExpertLinear", {{4, 6, 12}, {4, 12, 20}}, {{"out_block", int64_t{2}}}},
+      {"ExpertLinear", {{4, 6, 12}, {4, 12, 20}, {4, 20}}},
       {"Conv", {{2, 12, 9, 10}, {20, 3, 3, 3}, {20}}, {{"group", int64_t{4}}}},
       {"ConvTranspose",
        {{2, 12, 9, 10}, {12, 5, 2, 2}, {10}},

@@ -74,6 +74,7 @@ Step stepOf(const TableRow& r) {
   Step step;
   step.model = modelOf(r.text({"model"}), r.integer({"seq"}));
   step.training.precision = Precision::bf16;
+  step.training.gradientDType = DType::bf16;
   step.training.optimizer = OptimizerKind::adam;
   step.training.runtime = RuntimeKind::megatronCore;
   step.cluster = clusterText(r.text({"system"}), gpus);
@@ -95,11 +96,12 @@ double throughputOf(const TableRow& r) {
 
 // NVIDIA-NeMo/Megatron-Bridge, docs/performance-summary: Megatron-Core on DGX nodes of 8 with one
 // 400 Gb/s adapter per device, or NVL72 domains of GB200 and GB300; force-balanced routing of
-// experts; distributed optimizer (ZeRO stage 1), or FSDP where the table gives its degree. Assumed:
-// gradients in fp32, flash attention, sequence parallelism with tensor parallelism, no
-// recomputation. A parenthesised figure, another quantisation's, is not used. Not predicted:
-// 8- and 4-bit precisions, LoRA, context parallelism, models that are not in the zoo (Nemotron's
-// state-space layers, DeepSeek-V4, Kimi K2).
+// experts; distributed optimizer (ZeRO stage 1), or FSDP where the table gives its degree;
+// gradients are reduced in bf16 (perf_recipes/_common.py: grad_reduce_in_fp32 = False). Assumed:
+// flash attention, sequence parallelism with tensor parallelism, no recomputation. A parenthesised
+// figure, another quantisation's, is not used. Not predicted: 8- and 4-bit precisions, LoRA,
+// context parallelism, models that are not in the zoo (Nemotron's state-space layers, DeepSeek-V4,
+// Kimi K2).
 bool isBridgeThroughput(const Table& t) {
   return t.has({"tokens_s_gpu"}) && t.has({"model"}) && t.has({"system"}) && t.has({"ep"});
 }
