@@ -42,7 +42,9 @@ class PlanCommand : public Command {
         ->capture_default_str();
     app.add_option("--strategy", strategy_,
                    "Limits on the search: dp, tp, pp, ep, vpp, mbs, zero, bucket with =, <= or >=; "
-                   "sp=on|off, schedule=gpipe|1f1b|interleaved, recompute=none|selective|full")
+                   "sp=on|off, schedule=gpipe|1f1b|interleaved, recompute=none|selective|full; how "
+                   "it is run: transfers=overlapped|blocking, collectives=blocking|overlapped, "
+                   "gather=block|parameter, stages=balanced|even")
         ->type_name("tp=8,pp<=4");
     app.add_option("--top", top_, "Plans to show")
         ->type_name("K")

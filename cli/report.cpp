@@ -108,7 +108,7 @@ std::string stageText(const PlanReport& r, size_t stage) {
 }
 
 std::string provenanceText(const PlanReport& r) {
-  return fmt::format("Times are {}, uncertain by about {:.0f} % of compute (one sigma).\n",
+  return fmt::format("Times are {}, uncertain by about {:.0f} % of the step (one sigma).\n",
                      provenanceName(r.provenance), 100 * r.uncertainty);
 }
 

@@ -24,7 +24,8 @@ ordered_json timeJson(const TimeByCategory& t) {
           {"bubble", t.bubble.value},
           {"optimizer", t.optimizer.value},
           {"recomputation_in_compute", t.recompute.value},
-          {"communication_hidden_or_not", t.communication.value}};
+          {"communication_hidden_or_not", t.communication.value},
+          {"waiting_for_the_host", t.host.value}};
 }
 
 ordered_json rejectionJson(const Rejection& r) {

@@ -36,7 +36,7 @@ class SimulateCommand : public Command {
     auto* strategy =
         app.add_option("--strategy", strategy_,
                        "What to simulate; dp takes the devices that are left, the rest is 1, off "
-                       "or none unless said")
+                       "or none unless said; keys as of `meshplan plan --strategy`")
             ->type_name("dp=8,tp=4,...");
     app.add_option("--plan", plan_, "A plan file to simulate")
         ->type_name("plan.json")
@@ -84,6 +84,7 @@ class SimulateCommand : public Command {
     training.precision = precisionName(file.plan.training.precision);
     training.optimizer = optimizerName(file.plan.training.optimizer);
     training.runtime = runtimeName(file.plan.training.runtime);
+    training.gradients = gradientName(file.plan.training.gradientDType);
     auto planning = loadPlanning(model_, training, cluster_);
     PlanReport report;
     try {

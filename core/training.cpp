@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/training.h"
 
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -14,6 +15,7 @@ constexpr std::array<std::string_view, 4> kOptimizers{"sgd", "momentum", "adam",
 constexpr std::array<std::string_view, 4> kRuntimes{"pytorch", "megatron", "megatron-core",
                                                     "native"};
 constexpr std::array<std::string_view, 3> kGradients{"fp32", "bf16", "fp16"};
+constexpr std::array kGradientTypes{DType::f32, DType::bf16, DType::f16};
 
 template <class T, size_t N>
 T parse(const std::array<std::string_view, N>& names, std::string_view name,
@@ -68,8 +70,13 @@ RuntimeKind parseRuntime(std::string_view name) {
 }
 
 DType parseGradientDType(std::string_view name) {
-  constexpr DType kTypes[] = {DType::f32, DType::bf16, DType::f16};
-  return kTypes[parse<size_t>(kGradients, name, "gradient dtype")];
+  return kGradientTypes[parse<size_t>(kGradients, name, "gradient dtype")];
+}
+
+std::string_view gradientName(DType t) {
+  const auto at = std::find(kGradientTypes.begin(), kGradientTypes.end(), t);
+  return at == kGradientTypes.end() ? dtypeName(t)
+                                    : kGradients[static_cast<size_t>(at - kGradientTypes.begin())];
 }
 
 }  // namespace meshplan

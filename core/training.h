@@ -42,5 +42,6 @@ OptimizerKind parseOptimizer(std::string_view name);
 RuntimeKind parseRuntime(std::string_view name);
 /// "fp32", "bf16" or "fp16", as TrainingOptions::gradientDType.
 DType parseGradientDType(std::string_view name);
+std::string_view gradientName(DType t);
 
 }  // namespace meshplan

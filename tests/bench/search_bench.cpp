@@ -86,10 +86,11 @@ void replanning(benchmark::State& state) {
     const PlanContext context(p.training, p.machines, p.cost, Bytes(gibibytes++ << 30));
     SearchOptions options;
     options.globalBatch = 64;
+    options.threads = static_cast<int>(state.range(0));
     benchmark::DoNotOptimize(searchPlans(context, options).plans.size());
   }
 }
-BENCHMARK(replanning)->Unit(benchmark::kMillisecond);
+BENCHMARK(replanning)->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 /// Growth of the search with distinct work: the exponent is log2 of the ratio of neighbours.
 void searching(benchmark::State& state, const Prepared& p, int64_t batch) {

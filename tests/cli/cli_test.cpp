@@ -140,7 +140,9 @@ TEST_F(CommandLine, APlanHasEveryFigureOfTheSchema) {
 TEST_F(CommandLine, AWrittenPlanSimulatesToTheSameFigures) {
   const std::string plan = path("plan.json");
   const CommandResult planned = runMeshplan(
-      "plan gpt2 -c 2x4xA100-SXM-80GB -b 32 --seq 512 --strategy 'tp=2' --format json -o " + plan);
+      "plan gpt2 -c 2x4xA100-SXM-80GB -b 32 --seq 512 --strategy 'tp=2' --gradient-dtype bf16 "
+      "--runtime megatron --format json -o " +
+      plan);
   ASSERT_EQ(planned.exitCode, 0) << planned.err;
   const CommandResult simulated =
       runMeshplan("simulate gpt2 -c 2x4xA100-SXM-80GB --seq 512 --format json --plan " + plan);

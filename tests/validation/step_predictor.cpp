@@ -12,10 +12,6 @@ namespace {
 
 constexpr Bytes kNoLimit{int64_t{1} << 60};
 
-const char* gradientName(DType t) {
-  return t == DType::f32 ? "fp32" : t == DType::bf16 ? "bf16" : "fp16";
-}
-
 std::string modelText(const Step& s) {
   std::string text = s.model.source;
   for (const auto& [key, value] : s.model.settings) text += fmt::format(" --set {}={}", key, value);

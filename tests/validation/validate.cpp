@@ -45,7 +45,7 @@ const Mapping* mappingOf(const Table& table) {
   return nullptr;
 }
 
-/// "ampere:host_overhead=5e-6"
+/// "megatron:host_forward=5e-5"
 void apply(const std::string& setting, StepPredictor& predictor) {
   const size_t colon = setting.find(':'), equals = setting.find('=');
   char* end = nullptr;
