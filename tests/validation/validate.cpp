@@ -72,13 +72,37 @@ std::vector<Table> readTables(const Options& options) {
   return tables;
 }
 
+/// A row that cannot be read is a problem of that row alone: the others are predicted one by one.
+void predictRowByRow(const Mapping& mapping, const Table& table, StepPredictor& predictor,
+                     std::vector<Prediction>& all) {
+  for (const TableRow& row : table.rows) {
+    Table one = table;
+    one.rows = {row};
+    const size_t before = all.size();
+    try {
+      mapping.predict(one, predictor, all);
+    } catch (const Error& e) {
+      all.resize(before);
+      Prediction& p = all.emplace_back();
+      p.table = table.name;
+      p.row = row.line();
+      p.problem = e.what();
+    }
+  }
+}
+
 std::vector<Prediction> predictAll(const std::vector<Table>& tables, StepPredictor& predictor) {
   std::vector<Prediction> all;
-  for (const Table& table : tables) try {
-      mappingOf(table)->predict(table, predictor, all);
-    } catch (const Error& e) {
-      throw e.inFile(table.path);
+  for (const Table& table : tables) {
+    const Mapping& mapping = *mappingOf(table);
+    const size_t before = all.size();
+    try {
+      mapping.predict(table, predictor, all);
+    } catch (const Error&) {
+      all.resize(before);
+      predictRowByRow(mapping, table, predictor, all);
     }
+  }
   return all;
 }
 
@@ -106,7 +130,8 @@ std::vector<std::pair<std::string, Rows>> grouped(const std::vector<Prediction>&
     for (const auto& [device, rows] : devices) whole.insert(whole.end(), rows.begin(), rows.end());
     groups.emplace_back(table, whole);
     if (devices.size() > 1)
-      for (const auto& [device, rows] : devices) groups.emplace_back("  " + device, rows);
+      for (const auto& [device, rows] : devices)
+        if (!device.empty()) groups.emplace_back("  " + device, rows);
   }
   return groups;
 }
