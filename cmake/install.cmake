@@ -3,7 +3,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/meshplan)
-set(meshplan_libraries meshplan_core meshplan_profiles meshplan_planner)
+set(meshplan_libraries meshplan_core meshplan_profiles meshplan_planner meshplan_backend)
 target_include_directories(meshplan_core PUBLIC $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/meshplan>)
 foreach(library ${meshplan_libraries})
   string(REPLACE "meshplan_" "" short_name ${library})
