@@ -7,7 +7,8 @@ namespace meshplan {
 namespace {
 
 DType storedAs(DType t, Precision p) {
-  return (t == DType::f32 || t == DType::f64) && isMixed(p) ? storageDType(p) : t;
+  const bool changes = isMixed(p) || p == Precision::fp64;
+  return (t == DType::f32 || t == DType::f64) && changes ? storageDType(p) : t;
 }
 
 /// The forward graph again in the storage dtype, with casts of logits in front of losses.
@@ -25,8 +26,10 @@ Graph convert(const Graph& source, Precision precision) {
     Operator copy = op;
     for (TensorId& t : copy.inputs) t = map[t.index()];
     for (TensorId& t : copy.outputs) t = map[t.index()];
+    if (op.def->opClass == OpClass::attention && op.outputs.size() == 2)  // log-sum-exp of scores
+      graph.tensor(copy.outputs[1]).type.dtype = stateDType(precision);
     if (op.def->opClass == OpClass::loss) {
-      for (TensorId t : copy.outputs) graph.tensor(t).type.dtype = DType::f32;
+      for (TensorId t : copy.outputs) graph.tensor(t).type.dtype = stateDType(precision);
       const Tensor logits = graph.tensor(copy.inputs[0]);
       if (dtypeBytes(logits.type.dtype) < 4 && copy.attributes.getInt("half", 0) == 0) {
         const OpId cast = graph.addOperator("Cast", {copy.inputs[0]}, {{"to", std::string("fp32")}},
@@ -188,7 +191,7 @@ class Differentiator {
   TensorId addState(TensorId parameter, const char* suffix) {
     Tensor t;
     t.name = graph_.tensor(parameter).name + suffix;
-    t.type = {DType::f32, graph_.tensor(parameter).type.shape};
+    t.type = {stateDType(options_.precision), graph_.tensor(parameter).type.shape};
     t.kind = TensorKind::state;
     t.forward = parameter;
     return graph_.addTensor(std::move(t));
