@@ -42,4 +42,7 @@ void forElementType(const Operator& op, DType dtype, F&& f) {
       .at(op.name);
 }
 
+/// Whether this rank adds the bias of a forward call: everywhere, unless a reduction is split.
+bool addsBias(const KernelCall& call);
+
 }  // namespace meshplan

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "backend/cpu/cpu_kernels.h"
+
+namespace meshplan {
+
+/// A batch of matrices in memory: element (b, i, j) lies `b * batch + i * row + j * column`
+/// elements after `data`. One of `row` and `column` is 1 wherever both extents exceed 1.
+struct Matrices {
+  void* data = nullptr;
+  DType dtype = DType::f32;
+  int64_t row = 0, column = 1, batch = 0;
+
+  Matrices transposed() const { return {data, dtype, column, row, batch}; }
+  /// The same matrices from `elements` on.
+  Matrices from(int64_t elements) const;
+};
+
+/// Dense row-major matrices of that many columns.
+Matrices rowMajor(const TensorView& view, int64_t columns, int64_t batch = 0);
+
+struct ProductExtents {
+  int64_t m = 1, n = 1, k = 1, batch = 1;
+};
+
+struct ProductOptions {
+  bool accumulate = false;           // add to c
+  double scale = 1;                  // of the product, not of the bias
+  const TensorView* bias = nullptr;  // [n], added to every row; excludes accumulate and scale
+};
+
+/// c[b] = a[b] b[b] for matrices m x k and k x n. Operands share a dtype: fp32 or fp64, c too, or
+/// bf16 summed in fp32 with c in bf16 or fp32. fp32 and bf16 through oneDNN with primitives kept in
+/// the context, fp64 through OpenBLAS on the context's threads. Equal shapes, strides and threads
+/// give equal bits. Throws Error(runtime) for other dtypes.
+void multiply(CpuContext& context, const ProductExtents& extents, const Matrices& a,
+              const Matrices& b, const Matrices& c, const ProductOptions& options = {});
+
+/// sums[n] (+)= the column sums of rows x n elements; the bias gradient of a product. The dtypes
+/// may differ.
+void sumRows(CpuContext& context, const TensorView& x, int64_t rows, int64_t n,
+             const TensorView& sums, bool accumulate);
+
+}  // namespace meshplan
