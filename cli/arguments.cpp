@@ -109,7 +109,7 @@ void TrainingArguments::addTo(CLI::App& app) {
   app.add_option("--optimizer", optimizer, "sgd, momentum, adam or adamw")
       ->type_name("NAME")
       ->capture_default_str();
-  app.add_option("--precision", precision, "fp32, tf32, bf16 or fp16 (the latter two mixed)")
+  app.add_option("--precision", precision, "fp32, tf32, bf16, fp16 (the latter two mixed) or fp64")
       ->type_name("NAME")
       ->capture_default_str();
   app.add_option("--gradient-dtype", gradients,

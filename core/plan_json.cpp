@@ -178,7 +178,8 @@ Plan readPlan(JsonFields fields) {
   plan.zeroStage = static_cast<int>(fields.integer("zero_stage", 0, 3));
   plan.training.precision =
       choice(fields, "precision",
-             {Precision::fp32, Precision::tf32, Precision::bf16, Precision::fp16}, precisionName);
+             {Precision::fp32, Precision::tf32, Precision::bf16, Precision::fp16, Precision::fp64},
+             precisionName);
   plan.training.optimizer = choice(
       fields, "optimizer",
       {OptimizerKind::sgd, OptimizerKind::momentum, OptimizerKind::adam, OptimizerKind::adamw},

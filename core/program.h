@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/binding.h"
 #include "core/collective.h"
 #include "core/device_mesh.h"
 #include "core/ids.h"
@@ -37,7 +38,7 @@ std::string_view memoryCategoryName(MemoryCategory c);
 
 /// A piece of a rank's memory. `step` buffers live for the whole step; `microBatch` buffers (saved
 /// activations) from the forward to the backward call of a micro-batch; `scratch` buffers inside
-/// one call. `offset` is inside the arena of its scope: step buffers from the start of the rank's
+/// one call. `offset` is inside the area of its scope: step buffers from the start of the rank's
 /// arena, micro-batch buffers inside their slot, scratch buffers inside the scratch area shared by
 /// all calls.
 struct Buffer {
@@ -94,11 +95,22 @@ struct Routine {
   std::vector<Instruction> instructions;
   std::vector<Buffer> buffers;  // those of micro-batch scope have the same index in the forward and
                                 // backward routine of a chunk
+  /// By instruction; empty unless the program was lowered to be executed.
+  std::vector<Binding> bindings;
 };
 
 struct Call {
   uint32_t routine = 0;
   int32_t microBatch = 0;
+  int32_t slot = 0;  // which of its chunk's slots holds the micro-batch's saved activations
+};
+
+/// Room for the saved activations of the micro-batches that a chunk has in flight.
+struct SlotPool {
+  int32_t chunk = 0;
+  Bytes slotBytes;
+  int32_t slots = 0;
+  int64_t offset = 0;  // in the rank's arena
 };
 
 /// The ranks that run the same list up to their coordinates: here, the ranks of one pipeline stage.
@@ -107,8 +119,13 @@ struct RankClass {
   int64_t ranks = 1;
   std::vector<Call> calls;
   std::vector<Buffer> residents;  // step scope: weights, gradients, optimizer state, reserve
-  Bytes slotBytes;     // saved activations of one micro-batch, summed over the chunks of the stage
-  Bytes scratchBytes;  // the planned scratch area
+  std::vector<ParameterPlace> parameters;
+
+  // The arena, once planOffsets (planner/lowering.h) has laid it out: residents but the reserve,
+  // slots, scratch.
+  std::vector<SlotPool> slots;
+  int64_t scratchOffset = 0;
+  Bytes scratchBytes, arenaBytes;
 };
 
 /// A Plan lowered: what the Simulator and the Executor interpret. Device-free.

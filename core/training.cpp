@@ -10,7 +10,7 @@
 namespace meshplan {
 namespace {
 
-constexpr std::array<std::string_view, 4> kPrecisions{"fp32", "tf32", "bf16", "fp16"};
+constexpr std::array<std::string_view, 5> kPrecisions{"fp32", "tf32", "bf16", "fp16", "fp64"};
 constexpr std::array<std::string_view, 4> kOptimizers{"sgd", "momentum", "adam", "adamw"};
 constexpr std::array<std::string_view, 4> kRuntimes{"pytorch", "megatron", "megatron-core",
                                                     "native"};
@@ -35,8 +35,21 @@ bool isMixed(Precision p) {
   return p == Precision::bf16 || p == Precision::fp16;
 }
 
+DType stateDType(Precision p) {
+  return p == Precision::fp64 ? DType::f64 : DType::f32;
+}
+
 DType storageDType(Precision p) {
-  return p == Precision::bf16 ? DType::bf16 : p == Precision::fp16 ? DType::f16 : DType::f32;
+  switch (p) {
+    case Precision::bf16:
+      return DType::bf16;
+    case Precision::fp16:
+      return DType::f16;
+    case Precision::fp64:
+      return DType::f64;
+    default:
+      return DType::f32;
+  }
 }
 
 DType computeDType(Precision p) {

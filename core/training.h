@@ -7,10 +7,11 @@
 
 namespace meshplan {
 
-/// fp32: everything in fp32 (no tensor cores before Ampere's tf32). tf32: fp32 storage, tf32 matrix
-/// products. bf16 and fp16: activations, weights and activation gradients in 16 bits, weight
-/// gradients accumulated in `gradientDType`, fp32 master weights and optimizer state.
-enum class Precision : uint8_t { fp32, tf32, bf16, fp16 };
+/// fp64: everything in fp64, to tell rounding from mistakes. fp32: everything in fp32 (no tensor
+/// cores before Ampere's tf32). tf32: fp32 storage, tf32 matrix products. bf16 and fp16:
+/// activations, weights and activation gradients in 16 bits, weight gradients accumulated in
+/// `gradientDType`, fp32 master weights and optimizer state.
+enum class Precision : uint8_t { fp32, tf32, bf16, fp16, fp64 };
 enum class OptimizerKind : uint8_t { sgd, momentum, adam, adamw };
 /// The software that issues the step to the devices; what that costs its host is in
 /// planner/runtime_parameters.h. pytorch: eager modules; megatron: Megatron-LM's and DeepSpeed's
@@ -27,10 +28,13 @@ struct TrainingOptions {
 };
 
 bool isMixed(Precision p);
+/// What optimizer state is kept in, and master weights under mixed precision: fp32, under fp64
+/// fp64.
+DType stateDType(Precision p);
 /// The dtype activations and weights are stored in, and the one matrix units work in.
 DType storageDType(Precision p);
 DType computeDType(Precision p);
-/// fp32 optimizer-state tensors per parameter: sgd 0, momentum 1, adam and adamw 2.
+/// optimizer-state tensors per parameter: sgd 0, momentum 1, adam and adamw 2.
 int optimizerStates(OptimizerKind k);
 
 std::string_view precisionName(Precision p);

@@ -5,9 +5,12 @@
 
 #include "core/error.h"
 #include "planner/gradient_buckets.h"
+#include "planner/operator_binding.h"
 #include "planner/routine_builder.h"
+#include "planner/split_loss.h"
 #include "planner/stage_transfers.h"
 #include "planner/update_lowering.h"
+#include "planner/weight_gathering.h"
 
 namespace meshplan {
 namespace {
@@ -29,7 +32,8 @@ class ChunkLowering {
         firstBlock_(static_cast<size_t>(plan.chunkStarts[static_cast<size_t>(chunk)])),
         endBlock_(static_cast<size_t>(plan.chunkStarts[static_cast<size_t>(chunk) + 1])),
         transfers_(model.graph, plan, layers),
-        parameters_(model, plan, layers, chunk) {}
+        parameters_(model, plan, layers, chunk),
+        weights_(model, plan, parameters_) {}
 
   ChunkRoutines run() {
     ChunkRoutines result;
@@ -55,14 +59,14 @@ class ChunkLowering {
   Routine lowerForward() {
     RoutineBuilder b(Routine::Kind::forward, chunk_, layers_, buffers_);
     Versions versions;
-    blockEnds_.clear();
+    weights_.begin();
     if (chunk_ > 0) receive(b, chunk_ - 1, false, firstBlock_ - 1, versions);
     for (size_t block = firstBlock_; block < endBlock_; ++block) {
-      gatherWeights(b, block);
+      weights_.gather(b, block);
       const Block& range = model_.chain.blocks[block];
       for (uint32_t i = range.begin; i < range.end; ++i)
         lowerOperator(b, versions, OpId(i), false, -1);
-      blockEnds_.push_back(b.size() - 1);
+      weights_.endBlock(b);
     }
     if (chunk_ + 1 < plan_.chunks()) {
       std::vector<Version> leaving;
@@ -84,26 +88,38 @@ class ChunkLowering {
     compute.op = id;
     compute.work = layer.forwardWork;
     compute.recomputed = recomputed;
+    Binding binding = bindingFor(b, id, layer);
     std::vector<int32_t> waits{gate};
     for (size_t i = 0; i < op.inputs.size(); ++i)
-      read(b, versions, op.inputs[i], layer.forward.inputWhere[i], gate, compute, waits);
+      read(b, versions, op.inputs[i], layer.forward.inputs[i], layer.forward.inputWhere[i], gate,
+           compute, waits, binding);
+    if (isSplitLoss(layer, plan_.strategies[id.index()])) {
+      const SplitLoss made = lowerSplitLoss(b, layers_, layer, op.name, op.outputs[0],
+                                            std::move(compute), waits, std::move(binding));
+      statistics_[id] = made.statistics;
+      versions[op.outputs[0]] = {made.loss};
+      return;
+    }
     std::vector<Version> made;
-    for (size_t i = 0; i < op.outputs.size(); ++i)
+    for (size_t i = 0; i < op.outputs.size(); ++i) {
+      const TensorType& type = layer.forward.outputs[i];
       made.push_back({layer.forward.outputWhere[i],
                       b.allocate(compute, graph_.tensor(op.outputs[i]).name, op.outputs[i],
-                                 layer.forward.outputs[i].bytes(), MemoryCategory::activations),
-                      0, false});
-    const int32_t ready =
-        shareStatistics(b, op, layer.scaled, layer.forward, id, b.add(std::move(compute), waits));
-    for (size_t i = 0; i < made.size(); ++i) {
-      made[i].ready = ready;
-      versions[op.outputs[i]] = {made[i]};
+                                 type.bytes(), MemoryCategory::activations),
+                      b.size(), false});
+      if (b.binds()) binding.outputs.push_back(bufferOperand(made.back().buffer, type));
     }
+    b.add(std::move(compute), waits, std::move(binding));
+    for (size_t i = 0; i < made.size(); ++i) versions[op.outputs[i]] = {made[i]};
+  }
+
+  Binding bindingFor(const RoutineBuilder& b, OpId forward, const LocalLayer& layer) const {
+    return b.binds() ? bindingOf(layer.scaled, plan_.strategies[forward.index()]) : Binding{};
   }
 
   void aliasView(RoutineBuilder& b, Versions& versions, OpId id, const LocalLayer& layer) {
     const Operator& op = graph_.op(id);
-    if (!graph_.tensor(op.inputs[0]).producer.valid()) return;
+    if (!isActivation(op.inputs[0])) return;
     Version v = require(b, versions, op.inputs[0], layer.forward.inputWhere[0], -1);
     v.where = layer.forward.outputWhere[0];
     versions[op.outputs[0]] = {v};
@@ -111,25 +127,32 @@ class ChunkLowering {
 
   /// Makes `instruction` read a tensor: weights that had to be gathered, or an activation placed as
   /// wanted.
-  void read(RoutineBuilder& b, Versions& versions, TensorId t, Where where, int32_t notBefore,
-            Instruction& instruction, std::vector<int32_t>& waits) {
-    const Tensor& tensor = graph_.tensor(t);
-    if (tensor.kind == TensorKind::parameter) {
-      const LocalParameter& p = parameters_.at(t);
-      for (const GatheredWeights& g : gathered_)
-        if (g.replicas == p.replicas) {
-          waits.push_back(g.ready);
-          instruction.reads.push_back(g.buffer);
-        }
-    } else if (isActivation(tensor)) {
+  void read(RoutineBuilder& b, Versions& versions, TensorId t, const TensorType& type, Where where,
+            int32_t notBefore, Instruction& instruction, std::vector<int32_t>& waits,
+            Binding& binding) {
+    Operand operand;
+    const TensorId root = viewRoot(graph_, t);
+    if (graph_.tensor(root).kind == TensorKind::parameter) {
+      if (root != t && b.binds() && parameters_.indexOf(root) < 0)
+        throw Error(ErrorKind::runtime, "a view of parameter '" + graph_.tensor(root).name +
+                                            "' in another stage cannot be executed");
+      operand = parameters_.indexOf(root) < 0 ? Operand{} : weights_.read(root, instruction, waits);
+    } else if (graph_.tensor(root).producer.valid()) {
       const Version v = require(b, versions, t, where, notBefore);
       waits.push_back(v.ready);
       instruction.reads.push_back(v.buffer);
+      operand.index = v.buffer;
+    } else if (b.binds()) {
+      operand = inputOperand(root, type, where);
     }
+    if (!b.binds()) return;
+    operand.type = type;
+    binding.inputs.push_back(std::move(operand));
   }
 
-  bool isActivation(const Tensor& t) const {
-    return t.kind == TensorKind::activation && t.producer.valid();
+  /// Whether an operator of the model makes the tensor, or what it is a view of.
+  bool isActivation(TensorId t) const {
+    return graph_.tensor(viewRoot(graph_, t)).producer.valid();
   }
 
   Version require(RoutineBuilder& b, Versions& versions, TensorId t, Where where,
@@ -175,19 +198,6 @@ class ChunkLowering {
     return true;
   }
 
-  int32_t shareStatistics(RoutineBuilder& b, const Operator& op, const ScaledOperator& scaled,
-                          const LocalOperator& local, OpId forward, int32_t after) {
-    const int8_t axis = plan_.strategies[forward.index()].tensor;
-    Instruction share;
-    share.bytes = statisticBytes(op, scaled.nest, local, axis, layers_.mesh().tensor);
-    if (share.bytes.value == 0) return after;
-    share.kind = Instruction::Kind::collective;
-    share.stream = Stream::tensor;
-    share.collective = CollectiveKind::allReduce;
-    share.axes = MeshAxis::tensor;
-    return b.add(std::move(share), {after});
-  }
-
   // --- pipeline transfers ---
 
   int32_t receive(RoutineBuilder& b, int64_t boundary, bool backward, size_t cut, Versions& into) {
@@ -205,24 +215,25 @@ class ChunkLowering {
     Versions versions = keptVersions();
     Versions gradients;
     buckets_.emplace(plan_, parameters_, reduce);
-    blockEnds_.clear();
+    weights_.begin();
     const int32_t gate =
         chunk_ + 1 < plan_.chunks() ? receive(b, chunk_, true, endBlock_ - 1, gradients) : -1;
     for (size_t block = endBlock_; block-- > firstBlock_;) {
-      gatherWeights(b, block);
+      weights_.gather(b, block);
       if (plan_.recompute == Recompute::full && model_.recomputable[block])
         recomputeBlock(b, versions, block, gate);
       const Block& range = model_.chain.blocks[block];
       for (uint32_t i = range.end; i-- > range.begin;)
         lowerGradients(b, versions, gradients, OpId(i), gate);
-      blockEnds_.push_back(b.size() - 1);
+      weights_.endBlock(b);
     }
     if (chunk_ > 0) sendGradients(b, gradients);
     buckets_->flush(b);
     return transfers_.settled(b.routine());
   }
 
-  Versions keptVersions() const {
+  Versions keptVersions() {
+    for (auto& [op, merged] : statistics_) merged.ready = -1;
     Versions kept;
     for (const auto& [t, list] : forwardVersions_)
       for (Version v : list) {
@@ -286,6 +297,7 @@ class ChunkLowering {
     Instruction compute;
     compute.op = id;
     compute.work = layer.gradientWork[g];
+    Binding binding = bindingFor(b, forward, layer);
     std::vector<int32_t> waits{latest};
     for (size_t k = 0; k < op.inputSlots.size(); ++k) {
       const Slot slot = op.inputSlots[k];
@@ -295,10 +307,14 @@ class ChunkLowering {
                       latest, graph_.tensor(op.inputs[k]).name);
         waits.push_back(v.ready);
         compute.reads.push_back(v.buffer);
+        if (b.binds()) binding.inputs.push_back(bufferOperand(v.buffer, local.inputs[k]));
       } else {
-        read(b, versions, op.inputs[k], local.inputWhere[k], latest, compute, waits);
+        read(b, versions, op.inputs[k], local.inputs[k], local.inputWhere[k], latest, compute,
+             waits, binding);
       }
     }
+    if (const auto merged = statistics_.find(forward); merged != statistics_.end())
+      readStatistics(b, merged->second, layer, compute, waits, binding);
     std::vector<std::pair<TensorId, Version>> made;
     std::vector<std::pair<TensorId, std::vector<BufferIndex>>> ofParameters;
     for (size_t o = 0; o < op.outputSlots.size(); ++o) {
@@ -306,23 +322,33 @@ class ChunkLowering {
       const bool ofParameter = graph_.tensor(of).kind == TensorKind::parameter;
       if (ofParameter && !shardsGradients()) {
         ofParameters.push_back({of, {}});
+        if (b.binds())
+          binding.outputs.push_back(
+              parameterOperand(Operand::Place::gradient, of, local.outputs[o]));
         continue;
       }
-      const BufferIndex buffer = b.allocate(
-          compute, graph_.tensor(op.outputs[o]).name, op.outputs[o], local.outputs[o].bytes(),
-          ofParameter ? MemoryCategory::gradients : MemoryCategory::activations);
+      const BufferIndex buffer =
+          b.allocate(compute, graph_.tensor(op.outputs[o]).name, op.outputs[o],
+                     ofParameter ? parameters_.at(of).gradientBytes() : local.outputs[o].bytes(),
+                     ofParameter ? MemoryCategory::gradients : MemoryCategory::activations);
+      if (b.binds()) binding.outputs.push_back(bufferOperand(buffer, local.outputs[o]));
       if (ofParameter)
         ofParameters.push_back({of, {buffer}});
       else
-        made.push_back({of, {local.outputWhere[o], buffer, 0, false}});
+        made.push_back({of, {local.outputWhere[o], buffer, b.size(), false}});
     }
-    const int32_t done = b.add(std::move(compute), waits);
-    const int32_t ready = shareStatistics(b, op, layer.scaledGradients[g], local, forward, done);
-    for (auto& [of, version] : made) {
-      version.ready = ready;
-      gradients[of].push_back(version);
-    }
+    const int32_t done = b.add(std::move(compute), waits, std::move(binding));
+    for (const auto& [of, version] : made) gradients[of].push_back(version);
     for (const auto& [of, buffer] : ofParameters) buckets_->add(b, of, done, buffer);
+  }
+
+  void readStatistics(const RoutineBuilder& b, const Version& merged, const LocalLayer& layer,
+                      Instruction& compute, std::vector<int32_t>& waits, Binding& binding) const {
+    waits.push_back(merged.ready);
+    compute.reads.push_back(merged.buffer);
+    if (!b.binds()) return;
+    const TensorType all = gatheredStatistics(layer, layers_.mesh().tensor);
+    binding.inputs.push_back(bufferOperand(merged.buffer, all));
   }
 
   /// Where the gradient of an activation is wanted by its producer's gradient operators: like the
@@ -364,17 +390,20 @@ class ChunkLowering {
     work.bytes = (count + 1) * static_cast<double>(type.bytes().value);
     work.outputElements = elements;
     Instruction sum;
+    Binding binding;
     sum.op = model_.gradientSum[t.index()];
     sum.work = layers_.addWork(work);
     std::vector<int32_t> waits;
     for (const Version& v : parts) {
       waits.push_back(v.ready);
       sum.reads.push_back(v.buffer);
+      if (b.binds()) binding.inputs.push_back(bufferOperand(v.buffer, type));
     }
     Version result{parts.front().where, 0, 0, false};
     result.buffer = b.allocate(sum, graph_.tensor(t).name + ".grad", t, type.bytes(),
                                MemoryCategory::activations);
-    result.ready = b.add(std::move(sum), waits);
+    if (b.binds()) binding.outputs.push_back(bufferOperand(result.buffer, type));
+    result.ready = b.add(std::move(sum), waits, std::move(binding));
     return result;
   }
 
@@ -395,48 +424,6 @@ class ChunkLowering {
   /// scattered.
   bool shardsGradients() const { return plan_.zeroStage >= 2 && plan_.mesh.replicas() > 1; }
 
-  struct GatheredWeights {
-    MeshAxes replicas;
-    int32_t ready;
-    BufferIndex buffer;
-  };
-
-  /// ZeRO-3: the weights of a block, gathered while the block before it runs.
-  void gatherWeights(RoutineBuilder& b, size_t block) {
-    gathered_.clear();
-    if (plan_.zeroStage < 3) return;
-    std::vector<std::pair<MeshAxes, Bytes>> gathers;
-    const Block& range = model_.chain.blocks[block];
-    std::vector<bool> seen(parameters_.all().size());
-    for (uint32_t i = range.begin; i < range.end; ++i)
-      for (TensorId t : graph_.op(OpId(i)).inputs) {
-        const int index = parameters_.indexOf(t);
-        if (index < 0 || seen[static_cast<size_t>(index)]) continue;
-        seen[static_cast<size_t>(index)] = true;
-        const LocalParameter& p = parameters_.all()[static_cast<size_t>(index)];
-        const auto same = std::find_if(gathers.begin(), gathers.end(),
-                                       [&](const auto& g) { return g.first == p.replicas; });
-        if (same == gathers.end() || plan_.gatherSingly)
-          gathers.emplace_back(p.replicas, p.type.bytes());
-        else
-          same->second += p.type.bytes();
-      }
-    const int32_t notBefore = blockEnds_.size() < 2 ? -1 : blockEnds_[blockEnds_.size() - 2];
-    for (const auto& [replicas, size] : gathers) {
-      if (plan_.mesh.size(replicas) <= 1) continue;
-      Instruction gather;
-      gather.kind = Instruction::Kind::collective;
-      gather.stream = Stream::data;
-      gather.collective = CollectiveKind::allGather;
-      gather.axes = replicas;
-      gather.bytes = size;
-      if (plan_.gatherSingly) gather.drains = streamBit(Stream::compute);
-      const BufferIndex buffer = b.allocate(gather, blockName(graph_, range) + ".weights", {}, size,
-                                            MemoryCategory::weights);
-      gathered_.push_back({replicas, b.add(std::move(gather), {notBefore}), buffer});
-    }
-  }
-
   const TrainingModel& model_;
   const Graph& graph_;
   const Plan& plan_;
@@ -448,8 +435,8 @@ class ChunkLowering {
   std::vector<Buffer> buffers_;
   ChunkParameters parameters_;
   Versions forwardVersions_;
-  std::vector<int32_t> blockEnds_;  // last instruction of each block lowered so far
-  std::vector<GatheredWeights> gathered_;
+  WeightGathering weights_;
+  std::map<OpId, Version> statistics_;  // merged, of cross-entropies over a split vocabulary
   std::optional<GradientBuckets> buckets_;
 };
 

@@ -29,7 +29,7 @@ ChunkParameters::ChunkParameters(const TrainingModel& model, const Plan& plan, L
       const auto& inputs = model.graph.op(OpId(i)).inputs;
       for (size_t k = 0; k < inputs.size(); ++k)
         if (model.graph.tensor(inputs[k]).kind == TensorKind::parameter)
-          addUse(model, layers, OpId(i), k);
+          addUse(model, plan, layers, OpId(i), k);
     }
   }
   for (LocalParameter& p : all_)
@@ -37,8 +37,8 @@ ChunkParameters::ChunkParameters(const TrainingModel& model, const Plan& plan, L
       if (user < chunk && user % plan.mesh.pipeline == chunk % plan.mesh.pipeline) p.owned = false;
 }
 
-void ChunkParameters::addUse(const TrainingModel& model, LayerCache& layers, OpId op,
-                             size_t input) {
+void ChunkParameters::addUse(const TrainingModel& model, const Plan& plan, LayerCache& layers,
+                             OpId op, size_t input) {
   const LocalLayer& layer = layers.layer(op);
   const TensorId tensor = model.graph.op(op).inputs[input];
   int& index = indexOf_[tensor.index()];
@@ -50,6 +50,11 @@ void ChunkParameters::addUse(const TrainingModel& model, LayerCache& layers, OpI
     const bool ofExperts = layer.forward.inputWhere[input].expert.kind == Placement::shard;
     const bool overExperts = layers.mesh().expert > 1 && !ofExperts;
     p.replicas = overExperts ? MeshAxis::data | MeshAxis::expert : MeshAxes(MeshAxis::data);
+    p.tensorDim = layer.forward.inputWhere[input].tensor.dim;
+    p.expertDim = layer.forward.inputWhere[input].expert.dim;
+    p.shares = plan.zeroStage == 0 ? 1 : plan.mesh.size(p.replicas);
+    constexpr int64_t kAlignment = 64;
+    p.shareElements = ceilDiv(ceilDiv(p.type.elements(), p.shares), kAlignment) * kAlignment;
     all_.push_back(p);
   }
   LocalParameter& p = all_[static_cast<size_t>(index)];

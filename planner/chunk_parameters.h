@@ -20,7 +20,14 @@ struct LocalParameter {
   /// A tied parameter that several chunks of one stage use belongs to the first of them, whose
   /// backward pass comes last: that one holds, reduces and updates it.
   bool owned = true;
-  Bytes gradientBytes() const { return Bytes(type.elements() * dtypeBytes(gradientType)); }
+  int8_t tensorDim = -1, expertDim = -1;  // the dimensions sharded over these axes
+  /// Elements of one replica's share, of as many as there are replicas: rounded up to 64, so that
+  /// shares are equal and aligned. The memory of a whole copy has the padding too.
+  int64_t shareElements = 0, shares = 1;
+
+  int64_t paddedElements() const { return shareElements * shares; }
+  Bytes weightBytes() const { return Bytes(paddedElements() * dtypeBytes(type.dtype)); }
+  Bytes gradientBytes() const { return Bytes(paddedElements() * dtypeBytes(gradientType)); }
 };
 
 /// The parameters that a chunk's forward operators use, in order of first use.
@@ -34,7 +41,8 @@ class ChunkParameters {
   const LocalParameter& at(TensorId t) const { return all_[static_cast<size_t>(indexOf(t))]; }
 
  private:
-  void addUse(const TrainingModel& model, LayerCache& layers, OpId op, size_t input);
+  void addUse(const TrainingModel& model, const Plan& plan, LayerCache& layers, OpId op,
+              size_t input);
 
   std::vector<LocalParameter> all_;
   std::vector<int> indexOf_;

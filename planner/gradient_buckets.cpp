@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "planner/gradient_buckets.h"
 
+#include "planner/operator_binding.h"
+
 namespace meshplan {
 
 GradientBuckets::GradientBuckets(const Plan& plan, const ChunkParameters& parameters, bool active)
@@ -11,13 +13,23 @@ GradientBuckets::GradientBuckets(const Plan& plan, const ChunkParameters& parame
 void GradientBuckets::add(RoutineBuilder& builder, TensorId parameter, int32_t ready,
                           const std::vector<BufferIndex>& buffer) {
   const LocalParameter& p = parameters_.at(parameter);
-  if (!active_ || !p.owned || plan_.mesh.size(p.replicas) <= 1) return;
+  // What only a share is kept of must be reduced by every chunk that adds to it.
+  if (!active_ || (!p.owned && buffer.empty()) || plan_.mesh.size(p.replicas) <= 1) return;
   Bucket& bucket = buckets_[p.replicas];
   bucket.waits.push_back(ready);
   bucket.gradients.insert(bucket.gradients.end(), buffer.begin(), buffer.end());
-  if (--left_[static_cast<size_t>(parameters_.indexOf(parameter))] > 0) return;
+  const bool complete = --left_[static_cast<size_t>(parameters_.indexOf(parameter))] == 0;
+  if (builder.binds() && (complete || !buffer.empty())) bind(bucket, p, buffer);
+  if (!complete) return;
   bucket.bytes += p.gradientBytes();
   if (bucket.bytes.value >= plan_.bucketBytes) emit(builder, p.replicas, bucket);
+}
+
+void GradientBuckets::bind(Bucket& bucket, const LocalParameter& p,
+                           const std::vector<BufferIndex>& buffer) const {
+  const Operand kept = parameterOperand(Operand::Place::gradient, p.tensor, p.type);
+  bucket.binding.inputs.push_back(buffer.empty() ? kept : bufferOperand(buffer.front(), p.type));
+  bucket.binding.outputs.push_back(kept);
 }
 
 void GradientBuckets::flush(RoutineBuilder& builder) {
@@ -34,7 +46,7 @@ void GradientBuckets::emit(RoutineBuilder& builder, MeshAxes replicas, Bucket& b
   reduce.axes = replicas;
   reduce.bytes = bucket.bytes;
   reduce.reads = bucket.gradients;
-  builder.add(std::move(reduce), bucket.waits);
+  builder.add(std::move(reduce), bucket.waits, std::move(bucket.binding));
   bucket = {};
 }
 

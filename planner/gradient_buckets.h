@@ -29,7 +29,10 @@ class GradientBuckets {
     Bytes bytes;
     std::vector<int32_t> waits;
     std::vector<BufferIndex> gradients;
+    Binding binding;
   };
+  void bind(Bucket& bucket, const LocalParameter& parameter,
+            const std::vector<BufferIndex>& buffer) const;
   void emit(RoutineBuilder& builder, MeshAxes replicas, Bucket& bucket);
 
   const Plan& plan_;

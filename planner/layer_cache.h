@@ -22,9 +22,13 @@ struct LocalLayer {
 
 class LayerCache {
  public:
+  /// `binds`: whether what is lowered shall be executed.
   LayerCache(const TrainingModel& model, const std::vector<OperatorStrategy>& strategies,
-             StageMesh mesh)
-      : model_(model), strategies_(strategies), mesh_(mesh) {}
+             StageMesh mesh, bool binds)
+      : model_(model), strategies_(strategies), mesh_(mesh), binds_(binds) {}
+
+  bool binds() const { return binds_; }
+  OpId producer(TensorId t) const { return model_.graph.tensor(t).producer; }
 
   const LocalLayer& layer(OpId forward);
   /// Where a forward activation is as its producer leaves it.
@@ -41,6 +45,7 @@ class LayerCache {
   const TrainingModel& model_;
   const std::vector<OperatorStrategy>& strategies_;
   StageMesh mesh_;
+  bool binds_;
   std::map<std::tuple<uint32_t, uint32_t, int8_t, int8_t>, LocalLayer> layers_;
   std::vector<OperatorWork> work_;
   std::multimap<double, uint32_t> workByBytes_;

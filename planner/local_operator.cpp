@@ -192,8 +192,7 @@ std::vector<OperatorStrategy> strategiesOf(const TrainingModel& model, OpId forw
       const auto axis = static_cast<int8_t>(a);
       if (!sequenceParallel && axis == op.sequenceAxis) continue;
       if (axis == op.batchAxis && op.sequenceAxis != kNoAxis) continue;
-      if (def.opClass == OpClass::normalization && op.nest.axes[a].kind == AxisKind::normalised)
-        continue;
+      if (def.opClass != OpClass::loss && op.nest.axes[a].kind == AxisKind::normalised) continue;
       if (splittable(op.nest, axis, mesh.tensor)) tensorChoices.push_back(axis);
     }
     if (def.linear && op.inputs.size() == 1) tensorChoices.push_back(kPartialThrough);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "core/error.h"
 #include "planner/arena.h"
@@ -23,14 +24,54 @@ struct ChunkIndex {
   uint32_t forward, backward, backwardLast, update;
 };
 
-void addResident(RankClass& rankClass, const std::string& name, Bytes bytes,
-                 MemoryCategory category) {
-  if (bytes.value == 0) return;
-  rankClass.residents.push_back({name, {}, bytes, category, Buffer::Scope::step, 0});
+constexpr int64_t kAlignment = 256;  // of cudaMalloc
+
+int64_t aligned(int64_t bytes) {
+  return ceilDiv(bytes, kAlignment) * kAlignment;
 }
 
-Bytes share(Bytes whole, int64_t ranks) {
-  return Bytes(ceilDiv(whole.value, ranks));
+/// Returns where the buffer begins in the arena. The reserve stands outside it.
+int64_t addResident(RankClass& rankClass, const std::string& name, Bytes bytes,
+                    MemoryCategory category) {
+  if (bytes.value == 0) return 0;
+  const int64_t offset = rankClass.arenaBytes.value;
+  rankClass.residents.push_back({name, {}, bytes, category, Buffer::Scope::step, offset});
+  return offset;
+}
+
+/// Lays out one kind of state of a chunk's parameters as one resident buffer.
+class ResidentGroup {
+ public:
+  /// Where `elements` go, in bytes from the start of the buffer.
+  int64_t add(int64_t elements, DType type) {
+    const int64_t at = bytes_;
+    bytes_ += aligned(elements * dtypeBytes(type));
+    return at;
+  }
+  /// Appends the buffer to the arena and returns its offset.
+  int64_t place(RankClass& rankClass, const std::string& name, MemoryCategory category) const {
+    const int64_t offset = addResident(rankClass, name, Bytes(bytes_), category);
+    rankClass.arenaBytes += Bytes(bytes_);
+    return offset;
+  }
+
+ private:
+  int64_t bytes_ = 0;
+};
+
+ParameterPlace placeOf(const Plan& plan, const LocalParameter& p) {
+  ParameterPlace place;
+  place.tensor = p.tensor;
+  place.type = p.type;
+  place.tensorDim = p.tensorDim;
+  place.expertDim = p.expertDim;
+  place.replicas = p.replicas;
+  place.gradientType = p.gradientType;
+  place.shareElements = p.shareElements;
+  place.shares = p.shares;
+  place.weightsShared = plan.zeroStage >= 3 && p.shares > 1;
+  place.gradientShared = plan.zeroStage >= 2 && p.shares > 1;
+  return place;
 }
 
 /// Weights, gradients and optimizer state of one chunk, by ZeRO stage: resting placements over the
@@ -38,23 +79,33 @@ Bytes share(Bytes whole, int64_t ranks) {
 /// S).
 void addParameters(RankClass& rankClass, const Plan& plan, int64_t chunk,
                    const std::vector<LocalParameter>& parameters) {
-  Bytes weights, gradients, master, states;
-  const int64_t stateTensors = optimizerStates(plan.training.optimizer);
+  ResidentGroup weights, gradients, master, states;
+  const DType stateType = stateDType(plan.training.precision);
+  const int stateTensors = optimizerStates(plan.training.optimizer);
+  const size_t first = rankClass.parameters.size();
   for (const LocalParameter& p : parameters) {
     if (!p.owned) continue;
-    const int64_t ranks = plan.mesh.size(p.replicas);
-    weights += share(p.type.bytes(), plan.zeroStage >= 3 ? ranks : 1);
-    gradients += share(p.gradientBytes(), plan.zeroStage >= 2 ? ranks : 1);
-    const Bytes fp32(4 * p.type.elements());
-    const int64_t shards = optimizerShards(plan, p);
-    if (isMixed(plan.training.precision)) master += share(fp32, shards);
-    states += share(fp32 * stateTensors, shards);
+    ParameterPlace place = placeOf(plan, p);
+    const int64_t share = place.shareElements, whole = place.paddedElements();
+    place.weights = weights.add(place.weightsShared ? share : whole, p.type.dtype);
+    place.gradient = gradients.add(place.gradientShared ? share : whole, p.gradientType);
+    if (isMixed(plan.training.precision)) place.master = master.add(share, stateType);
+    for (int s = 0; s < stateTensors; ++s) place.states[s] = states.add(share, stateType);
+    rankClass.parameters.push_back(std::move(place));
   }
   const std::string of = plan.virtualStages > 1 ? fmt::format(" of chunk {}", chunk) : "";
-  addResident(rankClass, "weights" + of, weights, MemoryCategory::weights);
-  addResident(rankClass, "gradients" + of, gradients, MemoryCategory::gradients);
-  addResident(rankClass, "master weights" + of, master, MemoryCategory::masterWeights);
-  addResident(rankClass, "optimizer state" + of, states, MemoryCategory::optimizer);
+  const int64_t w = weights.place(rankClass, "weights" + of, MemoryCategory::weights);
+  const int64_t g = gradients.place(rankClass, "gradients" + of, MemoryCategory::gradients);
+  const int64_t m = master.place(rankClass, "master weights" + of, MemoryCategory::masterWeights);
+  const int64_t s = states.place(rankClass, "optimizer state" + of, MemoryCategory::optimizer);
+  for (size_t i = first; i < rankClass.parameters.size(); ++i) {
+    ParameterPlace& place = rankClass.parameters[i];
+    place.weights += w;
+    place.gradient += g;
+    if (place.master >= 0) place.master += m;
+    for (int64_t& state : place.states)
+      if (state >= 0) state += s;
+  }
 }
 
 void addReserve(RankClass& rankClass, const MemoryReserve& reserve) {
@@ -109,14 +160,48 @@ int64_t packScratch(Routine& routine) {
 }
 
 int64_t packSlot(Routine& routine) {
-  constexpr int64_t kAlignment = 256;
   int64_t size = 0;
   for (Buffer& b : routine.buffers) {
     if (b.scope != Buffer::Scope::microBatch) continue;
     b.offset = size;
-    size += ceilDiv(b.bytes.value, kAlignment) * kAlignment;
+    size += aligned(b.bytes.value);
   }
   return size;
+}
+
+bool isReserve(MemoryCategory c) {
+  return c == MemoryCategory::reserve || c == MemoryCategory::communication ||
+         c == MemoryCategory::workspace;
+}
+
+/// Gives every micro-batch in flight a slot of its chunk, the lowest free one.
+void assignSlots(const Program& program, RankClass& rankClass, const std::vector<int64_t>& sizes) {
+  struct Use {
+    std::vector<bool> taken;
+    std::map<int32_t, int32_t> byMicroBatch;
+  };
+  std::map<int32_t, Use> chunks;
+  std::map<int32_t, SlotPool> pools;
+  for (Call& call : rankClass.calls) {
+    const Routine& routine = program.routines[call.routine];
+    Use& use = chunks[routine.chunk];
+    if (routine.kind == Routine::Kind::forward) {
+      const auto free = std::find(use.taken.begin(), use.taken.end(), false);
+      call.slot = static_cast<int32_t>(free - use.taken.begin());
+      if (free == use.taken.end()) use.taken.push_back(false);
+      use.taken[static_cast<size_t>(call.slot)] = true;
+      use.byMicroBatch[call.microBatch] = call.slot;
+      SlotPool& pool = pools[routine.chunk];
+      pool.chunk = routine.chunk;
+      pool.slotBytes = Bytes(sizes[call.routine]);
+      pool.slots = static_cast<int32_t>(use.taken.size());
+    } else if (routine.kind == Routine::Kind::backward) {
+      call.slot = use.byMicroBatch.at(call.microBatch);
+      use.taken[static_cast<size_t>(call.slot)] = false;
+    }
+  }
+  rankClass.slots.clear();
+  for (const auto& [chunk, pool] : pools) rankClass.slots.push_back(pool);
 }
 
 }  // namespace
@@ -148,14 +233,16 @@ void checkPlan(const TrainingModel& model, const Plan& plan) {
     throw contradiction("the plan was made for another model", "plan the model again");
 }
 
-Program lower(const TrainingModel& model, const Plan& plan, const MemoryReserve& reserve) {
+Program lower(const TrainingModel& model, const Plan& plan, const MemoryReserve& reserve,
+              LoweredFor purpose) {
   checkPlan(model, plan);
   Program program;
   program.mesh = plan.mesh;
   program.microBatches = plan.microBatches();
   program.overlapTensor = plan.overlapTensor;
   LayerCache layers(model, plan.strategies,
-                    {plan.mesh.tensor, plan.mesh.expert, plan.microBatch * plan.mesh.expert});
+                    {plan.mesh.tensor, plan.mesh.expert, plan.microBatch * plan.mesh.expert},
+                    purpose == LoweredFor::execution);
   program.rankClasses.resize(static_cast<size_t>(plan.mesh.pipeline));
   for (int64_t stage = 0; stage < plan.mesh.pipeline; ++stage) {
     RankClass& rankClass = program.rankClasses[static_cast<size_t>(stage)];
@@ -183,24 +270,30 @@ Program lower(const TrainingModel& model, const Plan& plan, const MemoryReserve&
   for (RankClass& rankClass : program.rankClasses)
     rankClass.calls = callsOf(plan, program, rankClass.stage, chunks);
   program.work = layers.takeWork();
+  if (purpose == LoweredFor::execution) planOffsets(program);
   return program;
 }
 
 void planOffsets(Program& program) {
   std::vector<int64_t> slots, scratch;
   for (Routine& routine : program.routines) {
-    slots.push_back(routine.kind == Routine::Kind::forward ? packSlot(routine)
-                                                           : (packSlot(routine), 0));
+    slots.push_back(packSlot(routine));
     scratch.push_back(packScratch(routine));
   }
   for (RankClass& rankClass : program.rankClasses) {
-    std::vector<bool> counted(program.routines.size());
-    for (const Call& call : rankClass.calls) {
-      if (counted[call.routine]) continue;
-      counted[call.routine] = true;
-      rankClass.slotBytes += Bytes(slots[call.routine]);
-      rankClass.scratchBytes = std::max(rankClass.scratchBytes, Bytes(scratch[call.routine]));
+    assignSlots(program, rankClass, slots);
+    int64_t end = 0;
+    for (const Buffer& b : rankClass.residents)
+      if (!isReserve(b.category)) end = std::max(end, b.offset + b.bytes.value);
+    for (SlotPool& pool : rankClass.slots) {
+      pool.offset = end;
+      end += pool.slots * pool.slotBytes.value;
     }
+    rankClass.scratchOffset = end;
+    rankClass.scratchBytes = {};
+    for (const Call& call : rankClass.calls)
+      rankClass.scratchBytes = std::max(rankClass.scratchBytes, Bytes(scratch[call.routine]));
+    rankClass.arenaBytes = Bytes(end) + rankClass.scratchBytes;
   }
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "planner/operator_binding.h"
 
 namespace meshplan {
 namespace {
@@ -30,13 +31,15 @@ std::vector<bool> allocatedIn(const Routine& routine, size_t buffers) {
 
 }  // namespace
 
-int32_t RoutineBuilder::add(Instruction instruction, const std::vector<int32_t>& waits) {
+int32_t RoutineBuilder::add(Instruction instruction, const std::vector<int32_t>& waits,
+                            Binding binding) {
   for (int32_t w : waits)
     if (w >= 0) instruction.waits.push_back(static_cast<uint32_t>(w));
   std::sort(instruction.waits.begin(), instruction.waits.end());
   instruction.waits.erase(std::unique(instruction.waits.begin(), instruction.waits.end()),
                           instruction.waits.end());
   routine_.instructions.push_back(std::move(instruction));
+  if (binds()) routine_.bindings.push_back(std::move(binding));
   return size() - 1;
 }
 
@@ -51,8 +54,14 @@ BufferIndex RoutineBuilder::allocate(Instruction& by, std::string name, TensorId
 
 Version RoutineBuilder::convert(TensorId tensor, Version from, LocalOperator::Where where,
                                 bool inPlace, int32_t notBefore, const std::string& name) {
-  from = step(tensor, from, MeshAxis::expert, where.expert, inPlace, notBefore, name);
-  return step(tensor, from, MeshAxis::tensor, where.tensor, inPlace, notBefore, name);
+  const auto over = [&](MeshAxis axis) {
+    from = step(tensor, from, axis, axis == MeshAxis::tensor ? where.tensor : where.expert, inPlace,
+                notBefore, name);
+  };
+  const bool sameDim = where.tensor.kind == Placement::shard && where.tensor == where.expert;
+  over(sameDim ? MeshAxis::tensor : MeshAxis::expert);
+  over(sameDim ? MeshAxis::expert : MeshAxis::tensor);
+  return from;
 }
 
 Version RoutineBuilder::step(TensorId tensor, const Version& from, MeshAxis axis, Placement to,
@@ -61,10 +70,13 @@ Version RoutineBuilder::step(TensorId tensor, const Version& from, MeshAxis axis
   const Conversion change = conversion(onTensor ? from.where.tensor : from.where.expert, to);
   if (!change.allowed)
     throw Error(ErrorKind::internal, "a strategy asks for Partial values of '" + name + "'");
+  if (change.kind == CollectiveKind::none) return from;
   Version result = from;
   (onTensor ? result.where.tensor : result.where.expert) = to;
-  if (change.kind == CollectiveKind::none) return from;
-  if (change.kind == CollectiveKind::slice) return result;
+  result.gathered =
+      change.kind == CollectiveKind::allGather || change.kind == CollectiveKind::slice;
+  if (change.kind == CollectiveKind::slice)
+    return slice(tensor, from, result, axis, notBefore, name);
 
   LocalOperator::Where whole = result.where;
   (onTensor ? whole.tensor : whole.expert) = kReplicate;
@@ -81,9 +93,44 @@ Version RoutineBuilder::step(TensorId tensor, const Version& from, MeshAxis axis
     result.buffer =
         allocate(instruction, name, tensor, layers_.placed(tensor, result.where).bytes(),
                  MemoryCategory::activations);
-  result.gathered = change.kind == CollectiveKind::allGather;
-  result.ready = add(std::move(instruction), {from.ready, notBefore});
+  Binding binding = conversionBinding(tensor, from, result, axis);
+  result.ready = add(std::move(instruction), {from.ready, notBefore}, std::move(binding));
   return result;
+}
+
+/// One pass that reads and writes the part.
+Version RoutineBuilder::slice(TensorId tensor, const Version& from, Version to, MeshAxis axis,
+                              int32_t notBefore, const std::string& name) {
+  const TensorType type = layers_.placed(tensor, to.where);
+  OperatorWork work;
+  work.def = &operatorDef("Slice");
+  work.bytes = 2 * static_cast<double>(type.bytes().value);
+  work.outputElements = static_cast<double>(type.elements());
+  Instruction copy;
+  copy.op = layers_.producer(tensor);
+  copy.collective = CollectiveKind::slice;
+  copy.work = layers_.addWork(work);
+  copy.reads = {from.buffer};
+  to.buffer = allocate(copy, name, tensor, type.bytes(), MemoryCategory::activations);
+  Binding binding = conversionBinding(tensor, from, to, axis);
+  binding.part = Binding::Part::copy;
+  to.ready = add(std::move(copy), {from.ready, notBefore}, std::move(binding));
+  return to;
+}
+
+Binding RoutineBuilder::conversionBinding(TensorId tensor, const Version& from, const Version& to,
+                                          MeshAxis axis) const {
+  Binding binding;
+  if (!binds()) return binding;
+  const bool onTensor = axis == MeshAxis::tensor;
+  const Placement a = onTensor ? from.where.tensor : from.where.expert;
+  const Placement b = onTensor ? to.where.tensor : to.where.expert;
+  binding.inputs = {bufferOperand(from.buffer, layers_.placed(tensor, from.where))};
+  binding.outputs = {bufferOperand(to.buffer, layers_.placed(tensor, to.where))};
+  if (b.kind == Placement::shard) binding.cut = b.dim;
+  if (a.kind == Placement::shard) binding.join = a.dim;
+  binding.axis = axis;
+  return binding;
 }
 
 void finishLifetimes(Routine& forward, const std::vector<Routine*>& backwards,

@@ -16,7 +16,7 @@ struct Version {
   LocalOperator::Where where;
   BufferIndex buffer = 0;
   int32_t ready = -1;
-  bool gathered = false;  // made by an all-gather: not kept for the backward pass
+  bool gathered = false;  // made by an all-gather or a slice: not kept for the backward pass
 };
 
 /// Versions of tensors, the one that its producer left first.
@@ -33,15 +33,18 @@ class RoutineBuilder {
     routine_.chunk = static_cast<int32_t>(chunk);
   }
 
+  /// Whether the routine is to be executed and instructions come with bindings.
+  bool binds() const { return layers_.binds(); }
   /// Appends an instruction; waits of -1 and duplicates are dropped. Returns its index.
-  int32_t add(Instruction instruction, const std::vector<int32_t>& waits);
+  int32_t add(Instruction instruction, const std::vector<int32_t>& waits, Binding binding = {});
   /// A new buffer that instruction `by` (the next to be added if it is the current size) brings to
   /// life and writes.
   BufferIndex allocate(Instruction& by, std::string name, TensorId tensor, Bytes bytes,
                        MemoryCategory category);
 
-  /// Emits the collectives that bring `from` to `where`, the expert axis first; slices share the
-  /// buffer. An all-reduce overwrites its operand if `inPlace`.
+  /// Emits the collectives and slices that bring `from` to `where`: the expert axis first, but
+  /// where both axes shall shard one dimension, of which the tensor axis takes the outer parts. An
+  /// all-reduce overwrites its operand if `inPlace`.
   Version convert(TensorId tensor, Version from, LocalOperator::Where where, bool inPlace,
                   int32_t notBefore, const std::string& name);
 
@@ -51,6 +54,11 @@ class RoutineBuilder {
  private:
   Version step(TensorId tensor, const Version& from, MeshAxis axis, Placement to, bool inPlace,
                int32_t notBefore, const std::string& name);
+
+  Version slice(TensorId tensor, const Version& from, Version to, MeshAxis axis, int32_t notBefore,
+                const std::string& name);
+  Binding conversionBinding(TensorId tensor, const Version& from, const Version& to,
+                            MeshAxis axis) const;
 
   LayerCache& layers_;
   std::vector<Buffer>& buffers_;

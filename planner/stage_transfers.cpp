@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "planner/operator_binding.h"
+
 namespace meshplan {
 
 LocalOperator::Where StageTransfers::travelWhere(TensorId t, Where where) const {
@@ -34,17 +36,20 @@ Instruction StageTransfers::transfer(Instruction::Kind kind, int64_t boundary,
 int32_t StageTransfers::receive(RoutineBuilder& b, int64_t boundary, bool backward,
                                 const std::vector<Crossing>& tensors, Versions& into) {
   Instruction receive = transfer(Instruction::Kind::receive, boundary, backward);
+  Binding binding;
   std::vector<Version> arrived;
   for (const auto& [t, wanted] : tensors) {
     const Where where = travelWhere(t, wanted);
-    const Bytes bytes = layers_.placed(t, where).bytes();
+    const TensorType type = layers_.placed(t, where);
+    const Bytes bytes = type.bytes();
     receive.bytes += bytes;
     const BufferIndex buffer =
         b.allocate(receive, graph_.tensor(t).name + (backward ? ".grad" : ""), t, bytes,
                    MemoryCategory::activations);
     arrived.push_back({where, buffer, b.size(), false});
+    if (b.binds()) binding.outputs.push_back(bufferOperand(buffer, type));
   }
-  int32_t ready = b.add(std::move(receive), {});
+  int32_t ready = b.add(std::move(receive), {}, std::move(binding));
   for (size_t i = 0; i < tensors.size(); ++i) {
     const auto& [t, wanted] = tensors[i];
     Version whole = b.convert(t, arrived[i], wanted, false, -1, graph_.tensor(t).name);
@@ -59,15 +64,18 @@ void StageTransfers::send(RoutineBuilder& b, int64_t boundary, bool backward,
                           const std::vector<TensorId>& tensors,
                           const std::vector<Version>& versions) {
   Instruction send = transfer(Instruction::Kind::send, boundary, backward);
+  Binding binding;
   std::vector<int32_t> waits;
   for (size_t i = 0; i < tensors.size(); ++i) {
     const Version v = b.convert(tensors[i], versions[i], travelWhere(tensors[i], versions[i].where),
                                 false, -1, graph_.tensor(tensors[i]).name);
-    send.bytes += layers_.placed(tensors[i], v.where).bytes();
+    const TensorType type = layers_.placed(tensors[i], v.where);
+    send.bytes += type.bytes();
+    if (b.binds()) binding.inputs.push_back(bufferOperand(v.buffer, type));
     send.reads.push_back(v.buffer);
     waits.push_back(v.ready);
   }
-  b.add(std::move(send), waits);
+  b.add(std::move(send), waits, std::move(binding));
 }
 
 Routine StageTransfers::settled(Routine routine) const {

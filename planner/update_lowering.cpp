@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "planner/operator_binding.h"
 #include "planner/routine_builder.h"
 
 namespace meshplan {
@@ -33,8 +34,7 @@ OperatorWork updateWork(const Plan& plan, const std::vector<LocalParameter>& par
   work.def = &operatorDef("Update");
   work.phase = Phase::update;
   for (const LocalParameter& p : parameters) {
-    const double share =
-        static_cast<double>(p.type.elements()) / static_cast<double>(optimizerShards(plan, p));
+    const double share = static_cast<double>(p.type.elements()) / static_cast<double>(p.shares);
     const auto weight = static_cast<double>(dtypeBytes(p.type.dtype));
     const double master = isMixed(t.precision) ? 8 + weight : 2 * weight;
     work.bytes += share * (static_cast<double>(dtypeBytes(p.gradientType)) + master +
@@ -48,18 +48,25 @@ OperatorWork updateWork(const Plan& plan, const std::vector<LocalParameter>& par
   return work;
 }
 
-Bytes weightBytes(const std::vector<LocalParameter>& parameters, MeshAxes replicas) {
-  Bytes sum;
-  for (const LocalParameter& p : parameters)
-    if (p.replicas == replicas) sum += p.type.bytes();
-  return sum;
+Bytes gradientShare(const LocalParameter& p) {
+  return Bytes(p.shareElements * dtypeBytes(p.gradientType));
 }
+
+/// One collective over the gradients (or weights) of all parameters that it concerns.
+struct Gathered {
+  Bytes bytes;
+  Binding binding;
+
+  void add(const RoutineBuilder& builder, Operand::Place place, const LocalParameter& p,
+           Bytes size) {
+    bytes += size;
+    if (!builder.binds()) return;
+    binding.inputs.push_back(parameterOperand(place, p.tensor, p.type));
+    binding.outputs = binding.inputs;
+  }
+};
 
 }  // namespace
-
-int64_t optimizerShards(const Plan& plan, const LocalParameter& p) {
-  return plan.zeroStage >= 1 ? plan.mesh.size(p.replicas) : 1;
-}
 
 Routine lowerUpdate(const TrainingModel& model, const Plan& plan, LayerCache& layers, int64_t chunk,
                     std::vector<LocalParameter> parameters) {
@@ -70,33 +77,41 @@ Routine lowerUpdate(const TrainingModel& model, const Plan& plan, LayerCache& la
   RoutineBuilder builder(Routine::Kind::update, chunk, layers, buffers);
   if (parameters.empty()) return builder.routine();
 
+  using Place = Operand::Place;
   std::vector<int32_t> summed;
-  Bytes partial;
+  Gathered partial;
   for (const LocalParameter& p : parameters)
-    if (p.partialOnTensor) partial += p.gradientBytes();
-  if (partial.value > 0)
+    if (p.partialOnTensor) partial.add(builder, Place::gradient, p, gradientShare(p));
+  if (partial.bytes.value > 0)
     summed.push_back(
-        builder.add(collective(CollectiveKind::allReduce, MeshAxis::tensor, partial), {}));
+        builder.add(collective(CollectiveKind::allReduce, MeshAxis::tensor, partial.bytes), {},
+                    std::move(partial.binding)));
   for (const LocalParameter& p : parameters) {
     const std::vector<int64_t> stages = stagesUsing(model, plan, p.tensor);
     if (stages.size() < 2) continue;
-    Instruction tied = collective(CollectiveKind::allReduce, MeshAxis::pipeline,
-                                  Bytes(p.gradientBytes().value / optimizerShards(plan, p)));
+    Gathered gradient;
+    gradient.add(builder, Place::gradient, p, gradientShare(p));
+    Instruction tied = collective(CollectiveKind::allReduce, MeshAxis::pipeline, gradient.bytes);
     tied.boundary = static_cast<int32_t>(p.tensor.index());
     tied.participants = static_cast<int32_t>(stages.size());
-    summed.push_back(builder.add(std::move(tied), summed));
+    summed.push_back(builder.add(std::move(tied), summed, std::move(gradient.binding)));
   }
 
   Instruction update;
+  Gathered updates;
+  for (const LocalParameter& p : parameters) updates.add(builder, Place::weights, p, {});
   update.op = model.updateOf[parameters.front().tensor.index()];
   update.work = layers.addWork(updateWork(plan, parameters));
   update.drains = kCollectives;
-  const int32_t updated = builder.add(std::move(update), summed);
+  const int32_t updated = builder.add(std::move(update), summed, std::move(updates.binding));
   if (plan.zeroStage == 1 || plan.zeroStage == 2)
     for (MeshAxes replicas : {MeshAxes(MeshAxis::data), MeshAxis::data | MeshAxis::expert}) {
-      const Bytes weights = weightBytes(parameters, replicas);
-      if (weights.value > 0 && plan.mesh.size(replicas) > 1)
-        builder.add(collective(CollectiveKind::allGather, replicas, weights), {updated});
+      Gathered weights;
+      for (const LocalParameter& p : parameters)
+        if (p.replicas == replicas) weights.add(builder, Place::weights, p, p.weightBytes());
+      if (weights.bytes.value > 0 && plan.mesh.size(replicas) > 1)
+        builder.add(collective(CollectiveKind::allGather, replicas, weights.bytes), {updated},
+                    std::move(weights.binding));
     }
   return builder.routine();
 }

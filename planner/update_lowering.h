@@ -12,7 +12,4 @@ namespace meshplan {
 Routine lowerUpdate(const TrainingModel& model, const Plan& plan, LayerCache& layers, int64_t chunk,
                     std::vector<LocalParameter> parameters);
 
-/// Ranks that share one parameter's optimizer state (1 below ZeRO-1).
-int64_t optimizerShards(const Plan& plan, const LocalParameter& parameter);
-
 }  // namespace meshplan

@@ -2,18 +2,16 @@
 #include "core/import/onnx_reader.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 #include <functional>
 
 #include "core/error.h"
 #include "core/import/onnx.pb.h"
 #include "core/import/onnx_wire.h"
+#include "core/mapped_file.h"
 
 namespace meshplan {
 namespace {
@@ -22,41 +20,6 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMaxRank = 16;
 constexpr int kExternal = 1;  // TensorProto.DataLocation
-
-/// A regular file mapped read-only.
-class MappedFile {
- public:
-  explicit MappedFile(const std::string& path) : descriptor_(::open(path.c_str(), O_RDONLY)) {
-    struct stat info = {};
-    if (descriptor_ < 0 || ::fstat(descriptor_, &info) != 0)
-      fail(std::string("cannot be read: ") + std::strerror(errno));
-    if (!S_ISREG(info.st_mode)) fail("is not a file");
-    size_ = static_cast<size_t>(info.st_size);
-    if (size_ == 0) fail("is empty");
-    data_ = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor_, 0);
-    if (data_ == MAP_FAILED) fail(std::string("cannot be read: ") + std::strerror(errno));
-  }
-  ~MappedFile() {
-    if (data_ != MAP_FAILED) ::munmap(data_, size_);
-    close();
-  }
-  MappedFile(const MappedFile&) = delete;
-  MappedFile& operator=(const MappedFile&) = delete;
-  std::string_view bytes() const { return {static_cast<const char*>(data_), size_}; }
-
- private:
-  void close() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  [[noreturn]] void fail(const std::string& problem) {
-    close();
-    throw Error(ErrorKind::input, "the model " + problem, "give the path of an ONNX file");
-  }
-
-  int descriptor_;
-  void* data_ = MAP_FAILED;
-  size_t size_ = 0;
-};
 
 std::string locationOf(const onnx::TensorProto& tensor) {
   for (const auto& entry : tensor.external_data())

@@ -52,7 +52,7 @@ std::vector<TensorType> inferAttention(const Attributes& attributes, Types in) {
                  shapeText(scores));
   std::vector<TensorType> outputs{{in[0].dtype, {q[0], q[1], q[2], v[3]}}};
   if (isFlash(attributes))
-    outputs.push_back({DType::f32, {q[0], q[1], q[2]}});
+    outputs.push_back({in[0].dtype == DType::f64 ? DType::f64 : DType::f32, {q[0], q[1], q[2]}});
   else
     appendScores(outputs, attributes, in[0], k[2]);
   return outputs;

@@ -14,7 +14,7 @@ std::vector<TensorType> inferCrossEntropy(const Attributes&, Types in) {
   if (in[1].shape != Shape(logits.begin(), logits.end() - 1))
     rejectInputs("labels of shape " + shapeText(in[1].shape) + " do not fit logits of shape " +
                  shapeText(logits));
-  return {{DType::f32, {}}};
+  return {{in[0].dtype == DType::f64 ? DType::f64 : DType::f32, {}}};
 }
 
 LoopNest nestCrossEntropy(const OpContext& c) {
@@ -38,7 +38,7 @@ std::vector<TensorType> inferSquaredError(const Attributes&, Types in) {
   if (in[0].shape != in[1].shape)
     rejectInputs("the target of shape " + shapeText(in[1].shape) + " does not fit " +
                  shapeText(in[0].shape));
-  return {{DType::f32, {}}};
+  return {{in[0].dtype == DType::f64 ? DType::f64 : DType::f32, {}}};
 }
 
 /// PyTorch's log-softmax reads and writes the logits once. Megatron-LM's vocabulary-parallel loss

@@ -80,7 +80,8 @@ const std::vector<int64_t>& ClosedForm::held(const Candidate& c, int64_t stage) 
 
 double ClosedForm::residentBytes(const Candidate& c, double dense, double expert) const {
   const TrainingOptions& t = context_.model.options;
-  const double state = 4.0 * (optimizerStates(t.optimizer) + (isMixed(t.precision) ? 1 : 0));
+  const double state = static_cast<double>(dtypeBytes(stateDType(t.precision))) *
+                       (optimizerStates(t.optimizer) + (isMixed(t.precision) ? 1 : 0));
   const auto bytes = [&](double elements, int64_t ranks) {
     const auto n = static_cast<double>(ranks);
     return elements *

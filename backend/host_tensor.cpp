@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backend/host_tensor.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <new>
+
+#include "core/error.h"
+
+namespace meshplan {
+namespace {
+
+constexpr std::align_val_t kAlignment{64};
+
+struct Half {
+  uint16_t bits;
+};
+struct Bfloat {
+  uint16_t bits;
+};
+
+/// Calls f with a value of the element type.
+template <class F>
+auto withElement(DType dtype, F f) {
+  switch (dtype) {
+    case DType::f64:
+      return f(double{});
+    case DType::f32:
+    case DType::tf32:
+      return f(float{});
+    case DType::f16:
+      return f(Half{});
+    case DType::bf16:
+      return f(Bfloat{});
+    case DType::i64:
+      return f(int64_t{});
+    case DType::i32:
+      return f(int32_t{});
+    case DType::i16:
+      return f(int16_t{});
+    case DType::i8:
+      return f(int8_t{});
+    case DType::u8:
+      return f(uint8_t{});
+    case DType::boolean:
+      return f(bool{});
+    default:
+      throw Error(ErrorKind::input,
+                  "elements of type " + std::string(dtypeName(dtype)) + " cannot be converted",
+                  "store the tensor as fp32");
+  }
+}
+
+template <class T>
+double number(T v) {
+  return static_cast<double>(v);
+}
+double number(Half v) {
+  return halfToFloat(v.bits);
+}
+double number(Bfloat v) {
+  return bfloatToFloat(v.bits);
+}
+
+template <class T>
+T element(double v) {
+  if constexpr (std::is_same_v<T, Half>)
+    return {floatToHalf(static_cast<float>(v))};
+  else if constexpr (std::is_same_v<T, Bfloat>)
+    return {floatToBfloat(static_cast<float>(v))};
+  else if constexpr (std::is_same_v<T, bool>)
+    return v != 0;
+  else if constexpr (std::is_floating_point_v<T>)
+    return static_cast<T>(v);
+  else if (std::isnan(v))
+    return 0;
+  else if (v >= 9223372036854775808.0)
+    return static_cast<T>(std::numeric_limits<int64_t>::max());
+  else if (v < -9223372036854775808.0)
+    return static_cast<T>(std::numeric_limits<int64_t>::min());
+  else
+    return static_cast<T>(static_cast<int64_t>(v));
+}
+
+template <class From, class To>
+To convertedElement(From v) {
+  if constexpr (std::is_same_v<From, To>)
+    return v;
+  else if constexpr (std::is_integral_v<From> && std::is_integral_v<To> &&
+                     !std::is_same_v<To, bool>)
+    return static_cast<To>(v);
+  else
+    return element<To>(number(v));
+}
+
+}  // namespace
+
+void HostTensor::Free::operator()(std::byte* p) const {
+  ::operator delete[](p, kAlignment);
+}
+
+HostTensor::HostTensor(TensorType type) : type_(std::move(type)) {
+  size_ = static_cast<size_t>(type_.bytes().value);
+  if (size_ == 0) return;
+  data_.reset(static_cast<std::byte*>(::operator new[](size_, kAlignment)));
+  std::memset(data_.get(), 0, size_);
+}
+
+HostTensor::HostTensor(const HostTensor& other) : HostTensor(other.type_) {
+  if (size_ > 0) std::memcpy(data_.get(), other.data_.get(), size_);
+}
+
+HostTensor& HostTensor::operator=(const HostTensor& other) {
+  if (this != &other) *this = HostTensor(other);
+  return *this;
+}
+
+void HostTensor::reshape(Shape shape) {
+  if (elementCount(shape) != elements())
+    throw Error(ErrorKind::internal, "a tensor cannot change its number of elements");
+  type_.shape = std::move(shape);
+}
+
+std::vector<double> toDoubles(const HostTensor& tensor) {
+  return withElement(tensor.type().dtype, [&](auto zero) {
+    using T = decltype(zero);
+    std::vector<double> values;
+    values.reserve(static_cast<size_t>(tensor.elements()));
+    for (T v : tensor.as<T>()) values.push_back(number(v));
+    return values;
+  });
+}
+
+HostTensor fromDoubles(TensorType type, std::span<const double> values) {
+  HostTensor tensor(std::move(type));
+  if (values.size() != static_cast<size_t>(tensor.elements()))
+    throw Error(ErrorKind::internal, "as many values as elements are needed");
+  withElement(tensor.type().dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const auto to = tensor.as<T>();
+    for (size_t i = 0; i < to.size(); ++i) to[i] = element<T>(values[i]);
+  });
+  return tensor;
+}
+
+HostTensor converted(const HostTensor& tensor, DType to) {
+  HostTensor result(TensorType{to, tensor.shape()});
+  withElement(tensor.type().dtype, [&](auto fromZero) {
+    using From = decltype(fromZero);
+    withElement(to, [&](auto toZero) {
+      using To = decltype(toZero);
+      const auto in = tensor.as<From>();
+      const auto out = result.as<To>();
+      for (size_t i = 0; i < in.size(); ++i) out[i] = convertedElement<From, To>(in[i]);
+    });
+  });
+  return result;
+}
+
+float halfToFloat(uint16_t bits) {
+  const uint32_t sign = uint32_t(bits & 0x8000) << 16, exponent = bits >> 10 & 31,
+                 mantissa = bits & 1023;
+  if (exponent == 0) {
+    const float magnitude = std::ldexp(static_cast<float>(mantissa), -24);
+    return sign ? -magnitude : magnitude;
+  }
+  const uint32_t wide = exponent == 31 ? 255 : exponent + 112;
+  return std::bit_cast<float>(sign | wide << 23 | mantissa << 13);
+}
+
+uint16_t floatToHalf(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  const auto sign = static_cast<uint16_t>(bits >> 16 & 0x8000);
+  const float magnitude = std::fabs(value);
+  if (std::isnan(value)) return sign | 0x7e00;
+  if (magnitude >= 65520) return sign | 0x7c00;
+  if (magnitude < 6.103515625e-05f)  // below 2^-14 halves are multiples of 2^-24
+    return sign | static_cast<uint16_t>(std::nearbyint(std::ldexp(magnitude, 24)));
+  const uint32_t rounded = (bits & 0x7fffffff) + 0xfff + (bits >> 13 & 1);
+  return sign | static_cast<uint16_t>((rounded >> 13) - (112 << 10));
+}
+
+float bfloatToFloat(uint16_t bits) {
+  return std::bit_cast<float>(uint32_t(bits) << 16);
+}
+
+uint16_t floatToBfloat(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  if (std::isnan(value)) return static_cast<uint16_t>(bits >> 16 | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+}  // namespace meshplan

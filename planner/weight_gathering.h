@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "core/plan.h"
+#include "planner/chunk_parameters.h"
+#include "planner/routine_builder.h"
+
+namespace meshplan {
+
+/// ZeRO-3's weights of the block that is being lowered: gathered a block at a time while the block
+/// before it runs, as FSDP does, or one parameter at a time when it is needed
+/// (Plan::gatherSingly), and dropped after it.
+class WeightGathering {
+ public:
+  WeightGathering(const TrainingModel& model, const Plan& plan, const ChunkParameters& parameters)
+      : model_(model), plan_(plan), parameters_(parameters) {}
+
+  /// Forgets the blocks of the routine before.
+  void begin() { blockEnds_.clear(); }
+  /// Appends the gathers of a block; does nothing below ZeRO-3.
+  void gather(RoutineBuilder& b, size_t block);
+  /// The instructions of the block last gathered end at the builder's size.
+  void endBlock(const RoutineBuilder& b) { blockEnds_.push_back(b.size() - 1); }
+
+  /// Makes an instruction wait for and read what it needs of the gathered weights, and says where
+  /// they are.
+  Operand read(TensorId parameter, Instruction& instruction, std::vector<int32_t>& waits) const;
+
+ private:
+  struct Gathered {
+    MeshAxes replicas;
+    std::vector<TensorId> parameters;
+    Bytes bytes;
+    int32_t ready = -1;
+    BufferIndex buffer = 0;
+  };
+  std::vector<Gathered> gathersOf(size_t block) const;
+
+  const TrainingModel& model_;
+  const Plan& plan_;
+  const ChunkParameters& parameters_;
+  std::vector<int32_t> blockEnds_;  // last instruction of each block lowered so far
+  std::vector<Gathered> gathered_;
+};
+
+}  // namespace meshplan
