@@ -182,6 +182,7 @@ class Differentiator {
     op.repeat = forward.repeat;
     op.name = forward.name;
     op.module = forward.module;
+    op.attributes = forward.attributes;
     op.forward = id;
     graph_.addOperator(std::move(op));
   }
