@@ -47,6 +47,15 @@ int64_t MeshShape::size(MeshAxes axes) const {
   return n;
 }
 
+MeshCoordinates MeshShape::coordinates(int64_t r) const {
+  const int64_t replica = r / tensor;
+  return {r % tensor, replica % expert, replica / expert % data, r / (tensor * expert * data)};
+}
+
+int64_t MeshShape::rank(const MeshCoordinates& c) const {
+  return c[0] + tensor * (c[1] + expert * (c[2] + data * c[3]));
+}
+
 DeviceMesh::DeviceMesh(const Cluster& cluster, MeshShape shape) : shape_(shape) {
   const int64_t ranks = checkedRanks(shape);
   const auto devices = static_cast<int64_t>(cluster.deviceCount());
@@ -58,17 +67,6 @@ DeviceMesh::DeviceMesh(const Cluster& cluster, MeshShape shape) : shape_(shape) 
                 fmt::format("use {} ranks or fewer", devices));
   order_.reserve(static_cast<size_t>(ranks));
   for (int64_t r = 0; r < ranks; ++r) order_.push_back(DeviceId(static_cast<size_t>(r)));
-}
-
-MeshCoordinates DeviceMesh::coordinates(int64_t rank) const {
-  const int64_t stage = rank / (shape_.tensor * shape_.expert * shape_.data);
-  const int64_t replica = rank / shape_.tensor;
-  return {rank % shape_.tensor, replica % shape_.expert, replica / shape_.expert % shape_.data,
-          stage};
-}
-
-int64_t DeviceMesh::rank(const MeshCoordinates& c) const {
-  return c[0] + shape_.tensor * (c[1] + shape_.expert * (c[2] + shape_.data * c[3]));
 }
 
 std::vector<int64_t> DeviceMesh::group(MeshAxes axes, int64_t rank) const {

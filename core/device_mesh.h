@@ -34,6 +34,8 @@ constexpr MeshAxes operator|(MeshAxis a, MeshAxis b) {
   return MeshAxes(a) | MeshAxes(b);
 }
 
+using MeshCoordinates = std::array<int64_t, kMeshAxes>;  // indexed by MeshAxis
+
 struct MeshShape {
   int64_t tensor = 1, expert = 1, data = 1, pipeline = 1;
 
@@ -41,10 +43,10 @@ struct MeshShape {
   int64_t size(MeshAxes axes) const;
   int64_t ranks() const { return tensor * expert * data * pipeline; }
   int64_t replicas() const { return expert * data; }  // what users call dp
+  MeshCoordinates coordinates(int64_t rank) const;
+  int64_t rank(const MeshCoordinates& c) const;
   bool operator==(const MeshShape&) const = default;
 };
-
-using MeshCoordinates = std::array<int64_t, kMeshAxes>;  // indexed by MeshAxis
 
 /// A named n-dimensional view of ranks over the devices of a cluster: rank r runs on device
 /// order[r].
@@ -54,8 +56,8 @@ class DeviceMesh {
   DeviceMesh(const Cluster& cluster, MeshShape shape);
 
   const MeshShape& shape() const { return shape_; }
-  MeshCoordinates coordinates(int64_t rank) const;
-  int64_t rank(const MeshCoordinates& c) const;
+  MeshCoordinates coordinates(int64_t rank) const { return shape_.coordinates(rank); }
+  int64_t rank(const MeshCoordinates& c) const { return shape_.rank(c); }
   DeviceId device(int64_t rank) const { return order_[size_t(rank)]; }
   /// The ranks that share all coordinates of `rank` except those on `axes`, in rank order.
   std::vector<int64_t> group(MeshAxes axes, int64_t rank) const;

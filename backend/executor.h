@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "backend/rank_device.h"
+#include "backend/input_staging.h"
+#include "backend/profiler.h"
+#include "backend/rank_groups.h"
+#include "backend/rank_memory.h"
+#include "backend/tensor_collective.h"
+
+namespace meshplan {
+
+/// One rank of a training run: interprets the calls of its rank class, instruction by instruction
+/// in their order, on a device and with its peers. Whatever the plan is made of (data, tensor,
+/// sequence, expert and pipeline parallelism, ZeRO, recomputation) is in the instructions.
+class Executor {
+ public:
+  /// `graph` is the training graph that the program was lowered from. Everything referred to must
+  /// outlive the executor. Throws Error(usage) when the world does not fit the plan, Error(runtime)
+  /// when the program was not lowered for execution.
+  Executor(const Graph& graph, const Program& program, RankDevice& device, Communicator& world);
+
+  struct Options {
+    OptimizerSettings optimizer;
+    uint64_t seed = 1;  // of random numbers (dropout)
+    Profiler* profiler = nullptr;
+  };
+  /// Runs one training step and returns the mean loss over the global batch, the same on all ranks.
+  /// Throws Error(internal) when it used more or less of the arena than was planned.
+  double step(const StepInputs& inputs, const Options& options);
+
+  RankMemory& memory() { return memory_; }
+  RankGroups& groups() { return groups_; }
+  RankDevice& device() { return device_; }
+  const Graph& graph() const { return graph_; }
+  const Program& program() const { return program_; }
+
+ private:
+  /// An instruction made ready for this rank: views with all but the addresses.
+  struct Prepared {
+    std::vector<TensorView> inputs, outputs;
+    std::vector<AxisRange> axes;
+    double lossShare = 0;  // of a loss: how much of this rank's value counts in the mean
+  };
+  struct Step {
+    const StepInputs& inputs;
+    const Options& options;
+    double loss = 0;
+    std::vector<bool> written;  // by parameter: whether its gradient was written in this step
+  };
+  /// One instruction of one call.
+  struct Site {
+    const Routine& routine;
+    const Call& call;
+    size_t index;
+    const Instruction& instruction() const { return routine.instructions[index]; }
+    const Binding& binding() const { return routine.bindings[index]; }
+  };
+
+  Prepared prepare(const Routine& routine, size_t index) const;
+  std::vector<AxisRange> axesOf(const Binding& binding) const;
+  double lossShareOf(OpId loss, const OperatorStrategy& strategy) const;
+
+  void runCall(Step& step, uint32_t index);
+  void run(Step& step, const Site& site, Prepared& prepared);
+  void compute(Step& step, const Site& site, Prepared& prepared);
+  void computePart(const Site& site, const KernelCall& call);
+  void collective(Step& step, const Site& site, Prepared& prepared);
+  void shareCollective(Step& step, const Site& site, const Prepared& prepared, size_t i,
+                       Communicator& group);
+  void scatterGradient(Step& step, const ParameterPlace& p, void* whole, Communicator& group);
+  void update(const Step& step, const Binding& binding);
+  void transfer(const Site& site, const Prepared& prepared);
+  void locate(const Step& step, const Site& site, const std::vector<Operand>& operands,
+              std::vector<TensorView>& views);
+  void countLoss(Step& step, const Prepared& prepared);
+  void checkArena() const;
+
+  const Graph& graph_;
+  const Program& program_;
+  RankDevice& device_;
+  RankGroups groups_;
+  const RankClass& rankClass_;
+  RankMemory memory_;
+  InputStaging staging_;
+  TensorCollective collective_;
+  std::map<uint32_t, std::vector<Prepared>> prepared_;  // by routine
+};
+
+}  // namespace meshplan

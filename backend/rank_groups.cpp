@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backend/rank_groups.h"
+
+#include <fmt/core.h>
+
+#include <set>
+
+#include "core/error.h"
+
+namespace meshplan {
+namespace {
+
+/// The number of a group among those over `axes`: the rank with coordinate 0 on them.
+int colourOf(const MeshShape& mesh, MeshCoordinates c, MeshAxes axes) {
+  for (int a = 0; a < kMeshAxes; ++a)
+    if (axes.has(static_cast<MeshAxis>(a))) c[static_cast<size_t>(a)] = 0;
+  return static_cast<int>(mesh.rank(c));
+}
+
+/// Parameters that several stages use, and which stages those are.
+std::map<int32_t, std::set<int32_t>> tiedParameters(const Program& program) {
+  std::map<int32_t, std::set<int32_t>> stages;
+  for (const RankClass& rankClass : program.rankClasses)
+    for (const Call& call : rankClass.calls)
+      for (const Instruction& i : program.routines[call.routine].instructions)
+        if (i.participants > 0) stages[i.boundary].insert(rankClass.stage);
+  return stages;
+}
+
+}  // namespace
+
+RankGroups::RankGroups(const Program& program, Communicator& world)
+    : world_(world), mesh_(program.mesh) {
+  if (world.size() != mesh_.ranks())
+    throw Error(
+        ErrorKind::usage,
+        fmt::format("the plan is for {} ranks, and {} were started", mesh_.ranks(), world.size()),
+        fmt::format("start {} ranks, or plan for {}", mesh_.ranks(), world.size()));
+  coordinates_ = mesh_.coordinates(world.rank());
+  for (MeshAxes axes :
+       {MeshAxes(MeshAxis::tensor), MeshAxes(MeshAxis::expert), MeshAxes(MeshAxis::data),
+        MeshAxis::data | MeshAxis::expert, MeshAxes(MeshAxis::pipeline)})
+    groups_[axes.bits] = world.split(colourOf(mesh_, coordinates_, axes));
+  for (const auto& [parameter, stages] : tiedParameters(program)) {
+    const bool takesPart = stages.count(stage()) > 0;
+    const int others = static_cast<int>(mesh_.ranks()) + world.rank();
+    tied_[parameter] =
+        world.split(takesPart ? colourOf(mesh_, coordinates_, MeshAxis::pipeline) : others);
+  }
+  forward_ = world.split(0);
+  backward_ = world.split(0);
+}
+
+Communicator& RankGroups::of(const Instruction& instruction) {
+  return instruction.participants > 0 ? *tied_.at(instruction.boundary) : over(instruction.axes);
+}
+
+int RankGroups::peer(int stage) const {
+  MeshCoordinates c = coordinates_;
+  c[static_cast<size_t>(MeshAxis::pipeline)] = stage;
+  return static_cast<int>(mesh_.rank(c));
+}
+
+}  // namespace meshplan

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "backend/communicator.h"
+#include "core/program.h"
+
+namespace meshplan {
+
+/// One rank's communicators: a group for every set of mesh axes that the program uses, one for each
+/// parameter that several stages share, and one per direction between stages, so that messages of
+/// opposite passes cannot overtake each other. All are made at once, in the same order on all
+/// ranks: groups made later, when they are needed, are a known source of deadlocks.
+class RankGroups {
+ public:
+  /// Throws Error(usage) when the world has another size than the mesh.
+  RankGroups(const Program& program, Communicator& world);
+
+  const MeshCoordinates& coordinates() const { return coordinates_; }
+  int64_t coordinate(MeshAxis a) const { return coordinates_[static_cast<size_t>(a)]; }
+  int stage() const { return static_cast<int>(coordinate(MeshAxis::pipeline)); }
+
+  /// The group of a collective instruction.
+  Communicator& of(const Instruction& instruction);
+  Communicator& over(MeshAxes axes) { return *groups_.at(axes.bits); }
+  /// Between stages: the rank of the same coordinates at `stage`, and the group that numbers it.
+  Communicator& transfers(bool backward) { return backward ? *backward_ : *forward_; }
+  int peer(int stage) const;
+  Communicator& world() { return world_; }
+
+ private:
+  Communicator& world_;
+  MeshShape mesh_;
+  MeshCoordinates coordinates_;
+  std::map<uint8_t, std::unique_ptr<Communicator>> groups_;
+  std::map<int32_t, std::unique_ptr<Communicator>> tied_;
+  std::unique_ptr<Communicator> forward_, backward_;
+};
+
+}  // namespace meshplan
