@@ -29,7 +29,8 @@ bool movesParameters(const Binding& binding) {
 
 }  // namespace
 
-Executor::Executor(const Graph& graph, const Program& program, RankDevice& device, Communicator& world)
+Executor::Executor(const Graph& graph, const Program& program, RankDevice& device,
+                   Communicator& world)
     : graph_(graph),
       program_(program),
       device_(device),

@@ -4,9 +4,9 @@
 #include <map>
 #include <vector>
 
-#include "backend/rank_device.h"
 #include "backend/input_staging.h"
 #include "backend/profiler.h"
+#include "backend/rank_device.h"
 #include "backend/rank_groups.h"
 #include "backend/rank_memory.h"
 #include "backend/tensor_collective.h"

@@ -162,6 +162,12 @@ const ParameterPlace* findPlace(const RankClass& rankClass, TensorId parameter) 
 
 }  // namespace
 
+std::optional<TensorType> wholeParameterType(const ParameterPlace& p, const MeshShape& mesh,
+                                             ParameterKind kind) {
+  if (!keeps(p, kind)) return std::nullopt;
+  return wholeType(p, mesh, typeOf(p, kind));
+}
+
 void setParameter(Executor& executor, TensorId parameter, ParameterKind kind,
                   const HostTensor& whole) {
   for (const ParameterPlace& p : executor.memory().parameters()) {

@@ -13,6 +13,10 @@ namespace meshplan {
 /// What is kept of a parameter between steps.
 enum class ParameterKind : uint8_t { weights, gradient, master, firstState, secondState };
 
+/// Dtype and shape of the whole tensor; nothing where the plan keeps no such state.
+std::optional<TensorType> wholeParameterType(const ParameterPlace& place, const MeshShape& mesh,
+                                             ParameterKind kind);
+
 /// Fills a rank's part of every parameter from whole tensors: `whole(tensor)` gives the values in
 /// the parameter's dtype and shape; master weights start as the weights, optimizer state as zero.
 /// Every rank calls it.

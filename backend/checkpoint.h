@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "backend/executor.h"
+
+namespace meshplan {
+
+/// A training run on disk: one safetensors file with whole tensors under the parameters' names
+/// (weights), with `.master`, `.momentum` and `.variance` behind them (state), and the step in its
+/// metadata. It fits every plan of the model: each rank takes its part.
+struct CheckpointInfo {
+  int64_t step = 0;  // steps done
+  uint64_t seed = 0;
+  std::string fingerprint;  // of the forward graph
+};
+
+/// Every rank calls it; rank 0 writes, the whole file or nothing. Throws Error(runtime) on all
+/// ranks when it cannot be written.
+void saveCheckpoint(Executor& executor, const std::string& path, const CheckpointInfo& info);
+
+/// Every rank calls it. `weightsOnly` takes any safetensors file with the parameters' names. Throws
+/// Error(input) naming the file and the tensor that is missing or of another shape, or when the
+/// checkpoint is of another model.
+CheckpointInfo loadCheckpoint(Executor& executor, const std::string& path,
+                              const std::string& fingerprint, bool weightsOnly);
+
+}  // namespace meshplan
