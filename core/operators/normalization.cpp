@@ -152,6 +152,11 @@ std::vector<TensorType> inferMeanVariance(const Attributes& attributes, Types in
 SlotSet needsInputAndScale(const OpContext&, int) {
   return {0b11, 0};
 }
+/// With given statistics these too.
+SlotSet needsStatistics(const OpContext& c, int) {
+  const bool training = c.attributes.getInt("training", 1) != 0;
+  return {!training && c.inputs.size() == 5 ? 0b11011u : 0b11u, 0};
+}
 SlotSet needsInputAndOutput(const OpContext&, int) {
   return {1, 1};
 }
@@ -172,7 +177,7 @@ constexpr OperatorDef normalization(std::string_view name, decltype(OperatorDef:
 
 /// Statistics over whole images.
 constexpr OperatorDef imageNormalization(std::string_view name, decltype(OperatorDef::nest) nest) {
-  OperatorDef def = normalization(name, inferChannels, nest, needsInputAndScale);
+  OperatorDef def = normalization(name, inferChannels, nest, needsStatistics);
   def.rereads = 1;
   return def;
 }

@@ -151,22 +151,10 @@ TEST(Contraction, gradientsAreThoseOfDifferences) {
     for (const KernelCase& c : cases) EXPECT_LE(gradientError(c), 1e-7) << describe(c);
 }
 
-TEST(Contraction, fp32AndBf16GradientsAreCloseToFp64) {
+TEST(Contraction, fp32AndBf16AreCloseToFp64) {
   for (const DType t : {DType::f32, DType::bf16})
-    for (auto list : {&products, &withBiases}) {
-      const std::vector<KernelCase> narrow = list(t);
-      for (const KernelCase& c : narrow) {
-        KernelCase wide = c;
-        for (Array& a : wide.inputs) a = Array({DType::f64, a.shape()}, a.values());
-        const auto outputs = runForward(c);
-        const Array dy = randomArray(t, outputs[0].shape(), 5);
-        const auto mine = runBackward(c, outputs, {dy});
-        const auto expected =
-            runBackward(wide, runForward(wide), {Array({DType::f64, dy.shape()}, dy.values())});
-        for (size_t i = 0; i < mine.size(); ++i)
-          EXPECT_LE(largestError(*mine[i], *expected[i]), tolerance(t)) << describe(c) << i;
-      }
-    }
+    for (auto list : {&products, &withBiases})
+      for (const KernelCase& c : list(t)) EXPECT_LE(precisionError(c), tolerance(t)) << describe(c);
 }
 
 TEST(Contraction, fp32GradientsOfBf16WeightsKeepFp32Sums) {

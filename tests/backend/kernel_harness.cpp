@@ -294,6 +294,27 @@ double gradientError(const KernelCase& c) {
   return worst;
 }
 
+double precisionError(const KernelCase& c) {
+  const auto widened = [](const Array& a) {
+    return isFloating(a.type().dtype) ? Array({DType::f64, a.shape()}, a.values()) : a;
+  };
+  KernelCase wide = c;
+  for (Array& a : wide.inputs) a = widened(a);
+  const std::vector<Array> outputs = runForward(c), expected = runForward(wide);
+  double worst = 0;
+  for (size_t i = 0; i < outputs.size(); ++i)
+    worst = std::max(worst, largestError(outputs[i], expected[i]));
+  if (operatorDef(c.def).gradient == GradientKind::none) return worst;
+  const std::vector<Array> incoming = gradientsFor(outputs);
+  std::vector<Array> wideIncoming;
+  for (const Array& a : incoming) wideIncoming.push_back(widened(a));
+  const auto gradients = runBackward(c, outputs, incoming);
+  const auto expectedGradients = runBackward(wide, expected, wideIncoming);
+  for (size_t i = 0; i < gradients.size(); ++i)
+    if (gradients[i]) worst = std::max(worst, largestError(*gradients[i], *expectedGradients[i]));
+  return worst;
+}
+
 double shardingError(const KernelCase& c, std::string_view axis, int64_t parts) {
   const std::vector<Array> outputs = runForward(c), incoming = gradientsFor(outputs);
   const auto gradients = runBackward(c, outputs, incoming);

@@ -68,6 +68,9 @@ double largestError(const Array& a, const Array& b);
 /// fp64 only.
 double gradientError(const KernelCase& c);
 
+/// Largest difference of outputs and gradients from those of the same case in fp64.
+double precisionError(const KernelCase& c);
+
 /// Largest difference between running whole and in `parts` parts along the axis of that name
 /// (forward and backward); parts are concatenated or, where the axis is reduced, added.
 double shardingError(const KernelCase& c, std::string_view axis, int64_t parts = 2);
