@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backend/training_run.h"
+
+#include <fmt/core.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "backend/checkpoint.h"
+#include "backend/initial_values.h"
+#include "backend/parameter_values.h"
+#include "backend/plan_agreement.h"
+#include "backend/training_data.h"
+#include "core/error.h"
+
+namespace meshplan {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Steps done before this run.
+CheckpointInfo start(Executor& executor, const TrainingTask& task,
+                     const TrainingSettings& settings) {
+  if (!settings.resume.empty())
+    return loadCheckpoint(executor, settings.resume, task.fingerprint, false);
+  if (!settings.weights.empty())
+    loadCheckpoint(executor, settings.weights, task.fingerprint, true);
+  else
+    setParameters(executor, [&](TensorId parameter) {
+      return initialValues(task.graph, parameter, settings.seed);
+    });
+  return {0, settings.seed, task.fingerprint};
+}
+
+bool agreedToGoOn(Communicator& world, bool own) {
+  double stop = world.rank() == 0 && !own ? 1 : 0;
+  world.broadcast(&stop, sizeof stop, 0);
+  return stop == 0;
+}
+
+void checkLoss(double loss, int64_t step) {
+  if (!std::isfinite(loss))
+    throw Error(ErrorKind::runtime, fmt::format("the loss of step {} is {}", step, loss),
+                "lower the learning rate, or resume from an earlier checkpoint");
+}
+
+}  // namespace
+
+void trainRank(const TrainingTask& task, const TrainingSettings& settings, RankDevice& device,
+               Communicator& world, const std::function<bool(const StepReport&)>& report) {
+  checkAgreement(world, programHash(task.graph, task.program));
+  Executor executor(task.graph, task.program, device, world);
+  CheckpointInfo info = start(executor, task, settings);
+  TrainingData data(settings.data, task.graph, task.referenceBatch, task.globalBatch, info.seed);
+  Executor::Options options{settings.optimizer, info.seed, settings.profiler};
+
+  const int64_t last = info.step + settings.steps;
+  bool saved = false;
+  for (bool goOn = true; goOn && info.step < last;) {
+    const StepInputs& inputs = data.batch(info.step);
+    options.optimizer.step = ++info.step;
+    const auto begin = Clock::now();
+    const double loss = executor.step(inputs, options);
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    checkLoss(loss, info.step);
+    goOn = agreedToGoOn(world, report({info.step, loss, seconds}));
+    saved = !settings.checkpoint.empty() && settings.checkpointEvery > 0 &&
+            info.step % settings.checkpointEvery == 0;
+    if (saved) saveCheckpoint(executor, settings.checkpoint, info);
+  }
+  if (!settings.checkpoint.empty() && !saved) saveCheckpoint(executor, settings.checkpoint, info);
+}
+
+}  // namespace meshplan

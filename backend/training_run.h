@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "backend/communicator.h"
+#include "backend/optimizer.h"
+#include "backend/profiler.h"
+#include "backend/rank_device.h"
+#include "core/graph.h"
+#include "core/program.h"
+
+namespace meshplan {
+
+/// What all ranks train: a program that was lowered for execution from this training graph.
+struct TrainingTask {
+  const Graph& graph;
+  const Program& program;
+  int64_t referenceBatch = 1, globalBatch = 1;
+  std::string fingerprint;  // of the forward graph
+};
+
+struct TrainingSettings {
+  int64_t steps = 10;
+  OptimizerSettings optimizer;
+  uint64_t seed = 1;
+  std::string data = "synthetic";  // backend/training_data.h
+  std::string weights;             // a safetensors file; empty: random
+  std::string resume;              // a checkpoint to go on from; `steps` counts from its step
+  std::string checkpoint;          // where to save; empty: nowhere
+  int64_t checkpointEvery = 0;     // steps; 0: at the end only
+  Profiler* profiler = nullptr;
+};
+
+struct StepReport {
+  int64_t step = 0;  // from 1, over all runs of a checkpoint
+  double loss = 0;
+  double seconds = 0;
+};
+
+/// Trains on one rank; every rank of the world calls it with the same task and settings. `report`
+/// is called after each step (on every rank) and returns whether to go on; all ranks stop when rank
+/// 0 says so, and save. Throws what the parts throw, and Error(runtime) naming the step when the
+/// loss is not a number.
+void trainRank(const TrainingTask& task, const TrainingSettings& settings, RankDevice& device,
+               Communicator& world, const std::function<bool(const StepReport&)>& report);
+
+}  // namespace meshplan
