@@ -6,6 +6,14 @@
 #include "core/error.h"
 
 namespace meshplan {
+namespace {
+
+int64_t aligned(int64_t bytes) {
+  constexpr int64_t kAlignment = 256;  // of everything in an arena
+  return ceilDiv(bytes, kAlignment) * kAlignment;
+}
+
+}  // namespace
 
 RankMemory::RankMemory(const RankClass& rankClass, RankGroups& groups, RankDevice& device)
     : rankClass_(rankClass),
@@ -27,15 +35,14 @@ void RankMemory::reachParameters() {
     for (int64_t offset : {p.master, p.states[0], p.states[1]})
       if (offset >= 0) reach(offset, stateBytes);
   }
-  constexpr int64_t kAlignment = 256;
-  used_ = ceilDiv(used_, kAlignment) * kAlignment;
+  used_ = aligned(used_);
 }
 
 std::byte* RankMemory::buffer(const Routine& routine, const Call& call, BufferIndex index) {
   const Buffer& b = routine.buffers[index];
   if (b.scope == Buffer::Scope::step)
     throw Error(ErrorKind::internal, "an instruction reads resident '" + b.name + "' as a buffer");
-  int64_t base = rankClass_.scratchOffset, end = b.bytes.value;
+  int64_t base = rankClass_.scratchOffset, end = aligned(b.bytes.value);
   if (b.scope == Buffer::Scope::microBatch) {
     const SlotPool& pool = slots_.at(routine.chunk);
     base = pool.offset + call.slot * pool.slotBytes.value;

@@ -320,7 +320,7 @@ class ChunkLowering {
     for (size_t o = 0; o < op.outputSlots.size(); ++o) {
       const TensorId of = source.inputs[op.outputSlots[o].index];
       const bool ofParameter = graph_.tensor(of).kind == TensorKind::parameter;
-      if (ofParameter && !shardsGradients()) {
+      if (ofParameter && !shardsGradient(parameters_.at(of))) {
         ofParameters.push_back({of, {}});
         if (b.binds())
           binding.outputs.push_back(
@@ -422,7 +422,9 @@ class ChunkLowering {
 
   /// ZeRO-2 and ZeRO-3 keep only a share of each gradient: the whole one lives until its bucket is
   /// scattered.
-  bool shardsGradients() const { return plan_.zeroStage >= 2 && plan_.mesh.replicas() > 1; }
+  bool shardsGradient(const LocalParameter& p) const {
+    return plan_.zeroStage >= 2 && plan_.mesh.size(p.replicas) > 1;
+  }
 
   const TrainingModel& model_;
   const Graph& graph_;

@@ -52,6 +52,20 @@ LocalOperator::Where resultWhere(const LoopNest& nest, const TensorWalk& walk, O
   return {resultPlacement(nest, walk, s.tensor), resultPlacement(nest, walk, s.expert)};
 }
 
+/// A bias is added once to what the ranks sum: where they split the sum, each knows its whole
+/// gradient.
+bool isGradientOfBias(const Operator& op, size_t output) {
+  const bool product =
+      op.def->opClass == OpClass::contraction || op.def->opClass == OpClass::convolution;
+  return product && op.def->name != "Einsum" && op.outputSlots[output].index >= 2;
+}
+
+Placement wholeIfReduced(const LoopNest& nest, Placement placement, int8_t choice) {
+  const bool reduced =
+      choice >= 0 && nest.axes[static_cast<size_t>(choice)].kind == AxisKind::reduce;
+  return reduced && placement == kPartial ? kReplicate : placement;
+}
+
 LoopNest withLocalExtents(LoopNest nest, const OperatorStrategy& s, const StageMesh& mesh) {
   if (s.tensor >= 0) nest.axes[static_cast<size_t>(s.tensor)].extent /= mesh.tensor;
   if (s.expert >= 0) nest.axes[static_cast<size_t>(s.expert)].extent /= mesh.expert;
@@ -167,7 +181,11 @@ LocalOperator localise(const TrainingModel& model, OpId id, const ScaledOperator
     local.inputs.push_back(placedType(op.inputs[i], local.inputWhere.back(), mesh));
   }
   for (size_t i = 0; i < op.outputs.size(); ++i) {
-    local.outputWhere.push_back(resultWhere(op.nest, op.nest.outputs[i], s));
+    LocalOperator::Where where = resultWhere(op.nest, op.nest.outputs[i], s);
+    if (gradient && isGradientOfBias(model.graph.op(id), i))
+      where = {wholeIfReduced(op.nest, where.tensor, s.tensor),
+               wholeIfReduced(op.nest, where.expert, s.expert)};
+    local.outputWhere.push_back(where);
     local.outputs.push_back(placedType(op.outputs[i], local.outputWhere.back(), mesh));
   }
   local.work = workOf(model.graph, id, withLocalExtents(op.nest, s, mesh), local.inputs,

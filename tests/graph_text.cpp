@@ -60,6 +60,17 @@ class Reader {
                                           shape.size() > 1 && shape.size() < 4 ? 1 : -1);
   }
 
+  static Attribute attributeOf(const std::string& value) {
+    const auto onlyOf = [&](const char* characters) {
+      return value.find_first_not_of(characters) == std::string::npos;
+    };
+    if (onlyOf("-0123456789")) return int64_t{std::stoll(value)};
+    if (value.find('x') != std::string::npos && onlyOf("0123456789x"))
+      return shapeOf(value.back() == 'x' ? value.substr(0, value.size() - 1) : value, 'x');
+    if (std::isdigit(value[0])) return std::stod(value);
+    return value;
+  }
+
   void addOperator(const std::vector<std::string>& results, const std::string& right) {
     const size_t open = right.find('('), close = right.find(')');
     const std::string type = trimmed(right.substr(0, open));
@@ -72,11 +83,7 @@ class Reader {
       for (const std::string& item :
            splitOn(right.substr(brace + 1, right.find('}') - brace - 1), ',')) {
         const size_t e = item.find('=');
-        const std::string value = item.substr(e + 1);
-        const bool number = value.find_first_not_of("-0123456789") == std::string::npos;
-        attributes.set(item.substr(0, e), number ? Attribute(int64_t{std::stoll(value)})
-                                          : std::isdigit(value[0]) ? Attribute(std::stod(value))
-                                                                   : Attribute(value));
+        attributes.set(item.substr(0, e), attributeOf(item.substr(e + 1)));
       }
     const std::string module = at == std::string::npos ? "" : trimmed(right.substr(at + 1));
     const OpId op = model_.graph.addOperator(type, inputs, attributes, results.at(0), module);
