@@ -40,8 +40,8 @@ size_t DnnlCache::Hash::operator()(const Key& key) const {
   return hash;
 }
 
-DnnlCache& dnnlCache(CpuContext& context) {
-  omp_set_num_threads(context.threads());
+DnnlCache& dnnlCache(CpuContext& context, int threads) {
+  omp_set_num_threads(threads > 0 ? threads : context.threads());
   return context.kept<DnnlCache>();
 }
 

@@ -54,8 +54,9 @@ class DnnlCache {
   std::unordered_map<Key, DnnlOperation, Hash> operations_;
 };
 
-/// The context's cache, with OpenMP's setting of the calling thread at the context's threads.
-DnnlCache& dnnlCache(CpuContext& context);
+/// The context's cache, with OpenMP's setting of the calling thread at `threads`, or at the
+/// context's. A primitive must always run with the number of threads it was made under.
+DnnlCache& dnnlCache(CpuContext& context, int threads = 0);
 
 /// First entries of keys.
 enum class DnnlKind : int64_t { matmul, convolution, deconvolution, batchNormalization, reorder };

@@ -10,9 +10,16 @@
 
 #include "backend/cpu/dnnl_cache.h"
 #include "backend/cpu/element.h"
+#include "backend/cpu/parallel.h"
 
 namespace meshplan {
 namespace {
+
+/// Small products are done before a second thread has woken.
+int threadsFor(const CpuContext& context, const ProductExtents& e) {
+  const double work = static_cast<double>(e.batch * e.m * e.n) * static_cast<double>(e.k);
+  return work < 2e5 ? 1 : context.threads();
+}
 
 /// Strides of an extent of 1 mean nothing; libraries want them to look dense.
 Matrices plainStrides(Matrices x, int64_t rows, int64_t columns) {
@@ -24,6 +31,10 @@ Matrices plainStrides(Matrices x, int64_t rows, int64_t columns) {
     x = x.column == 1 ? Matrices{x.data, x.dtype, columns, 1, x.batch}
                       : Matrices{x.data, x.dtype, 1, x.column, x.batch};
   return x;
+}
+
+void useOneBlasThread() {
+  [[maybe_unused]] static const bool done = (openblas_set_num_threads(1), true);
 }
 
 struct BlasOperand {
@@ -62,13 +73,12 @@ void multiplyBlock(const ProductExtents& e, const Matrices& a, const Matrices& b
 /// may call at once.
 void multiplyF64(CpuContext& context, const ProductExtents& e, const Matrices& a, const Matrices& b,
                  const Matrices& c, const ProductOptions& options) {
-  [[maybe_unused]] static const bool oneThread = (openblas_set_num_threads(1), true);
-  const double work = static_cast<double>(e.batch * e.m * e.n) * static_cast<double>(e.k);
-  const int64_t threads = work < 1e5 ? 1 : context.threads();
+  useOneBlasThread();
+  const int threads = threadsFor(context, e);
   const bool byRows = e.m >= e.n;
   const int64_t parts = e.batch >= threads ? 1 : threads;
   const int64_t step = ceilDiv(byRows ? e.m : e.n, parts);
-#pragma omp parallel for collapse(2) schedule(static) num_threads(static_cast <int>(threads))
+#pragma omp parallel for collapse(2) schedule(static) num_threads(threads)
   for (int64_t batch = 0; batch < e.batch; ++batch)
     for (int64_t part = 0; part < parts; ++part) {
       const int64_t begin = part * step;
@@ -115,7 +125,7 @@ DnnlOperation makeMatmul(const dnnl::engine& engine, const ProductExtents& e, co
 
 void multiplyDnnl(CpuContext& context, const ProductExtents& e, const Matrices& a,
                   const Matrices& b, const Matrices& c, const ProductOptions& options) {
-  DnnlCache& cache = dnnlCache(context);
+  DnnlCache& cache = dnnlCache(context, threadsFor(context, e));
   const int64_t biasType = options.bias ? static_cast<int64_t>(options.bias->type.dtype) : -1;
   DnnlOperation& product =
       cache.get({static_cast<int64_t>(DnnlKind::matmul), e.m, e.n, e.k, e.batch, a.row, a.column,
@@ -213,7 +223,8 @@ template <class T, class S>
 void sumColumns(CpuContext& context, const T* x, int64_t rows, int64_t n, S* sums,
                 bool accumulate) {
   constexpr int64_t kColumns = 64, kRows = 128;
-#pragma omp parallel for schedule(static) num_threads(context.threads())
+  const int threads = rows * n < kParallelElements ? 1 : context.threads();
+#pragma omp parallel for schedule(static) num_threads(threads)
   for (int64_t begin = 0; begin < n; begin += kColumns) {
     const int64_t width = std::min(kColumns, n - begin);
     Wide<T> total[kColumns] = {};
@@ -248,6 +259,23 @@ void multiply(CpuContext& context, const ProductExtents& e, const Matrices& a, c
   if (result.column == 1) return multiplyNormal(context, e, left, right, result, options);
   multiplyNormal(context, {e.n, e.m, e.k, e.batch}, right.transposed(), left.transposed(),
                  result.transposed(), options);
+}
+
+void multiplyHere(const ProductExtents& e, float scale, Stored<float> a, Stored<float> b,
+                  float keep, float* c, int64_t leading) {
+  if (e.m == 0 || e.n == 0) return;
+  dnnl::sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', e.m, e.n, e.k, scale, a.data,
+              a.leading, b.data, b.leading, keep, c, leading);
+}
+
+void multiplyHere(const ProductExtents& e, double scale, Stored<double> a, Stored<double> b,
+                  double keep, double* c, int64_t leading) {
+  if (e.m == 0 || e.n == 0) return;
+  useOneBlasThread();
+  const auto blas = [](int64_t i) { return static_cast<blasint>(i); };
+  cblas_dgemm(CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans,
+              b.transposed ? CblasTrans : CblasNoTrans, blas(e.m), blas(e.n), blas(e.k), scale,
+              a.data, blas(a.leading), b.data, blas(b.leading), keep, c, blas(leading));
 }
 
 void sumRows(CpuContext& context, const TensorView& x, int64_t rows, int64_t n,

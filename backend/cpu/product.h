@@ -39,6 +39,19 @@ struct ProductOptions {
 void multiply(CpuContext& context, const ProductExtents& extents, const Matrices& a,
               const Matrices& b, const Matrices& c, const ProductOptions& options = {});
 
+/// c = scale a b + keep c with dense fp32 or fp64 matrices on the calling thread alone, for use in
+/// parallel loops. `leading` is the distance of rows as stored, before a transposition.
+template <class W>
+struct Stored {
+  const W* data;
+  int64_t leading;
+  bool transposed = false;
+};
+void multiplyHere(const ProductExtents& extents, float scale, Stored<float> a, Stored<float> b,
+                  float keep, float* c, int64_t leading);
+void multiplyHere(const ProductExtents& extents, double scale, Stored<double> a, Stored<double> b,
+                  double keep, double* c, int64_t leading);
+
 /// sums[n] (+)= the column sums of rows x n elements; the bias gradient of a product. The dtypes
 /// may differ.
 void sumRows(CpuContext& context, const TensorView& x, int64_t rows, int64_t n,
