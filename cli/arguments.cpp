@@ -59,11 +59,11 @@ CLI::Validator oneOf(std::vector<std::string> words) {
       "");
 }
 
-void ModelArguments::addTo(CLI::App& app) {
+void ModelArguments::addTo(CLI::App& app, bool required) {
   app.add_option("MODEL", source,
                  "An .onnx file, a Hugging Face config.json (or its folder), or a name of "
                  "`meshplan models`")
-      ->required();
+      ->required(required);
   app.add_option("--seq", sequence, "Sequence length")
       ->type_name("N")
       ->check(countUpTo(int64_t{1} << 24));

@@ -27,7 +27,7 @@ struct ModelArguments {
   std::vector<std::string> dims, settings;
   int64_t sequence = 0, tripCount = 0;
 
-  void addTo(CLI::App& app);
+  void addTo(CLI::App& app, bool required = true);
   ModelRequest request() const;
 };
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "core/error.h"
+
 namespace meshplan {
 namespace {
 
@@ -58,6 +60,12 @@ void ChunkParameters::addUse(const TrainingModel& model, const Plan& plan, Layer
     all_.push_back(p);
   }
   LocalParameter& p = all_[static_cast<size_t>(index)];
+  const LocalOperator::Where& where = layer.forward.inputWhere[input];
+  if (p.tensorDim != where.tensor.dim || p.expertDim != where.expert.dim)
+    throw Error(ErrorKind::usage,
+                "the plan splits the shared parameter '" + model.graph.tensor(tensor).name +
+                    "' in two ways",
+                "give all operators that read it strategies that split it alike");
   const auto& gradients = model.gradients[op.index()];
   for (size_t g = 0; g < gradients.size(); ++g) {
     const auto& slots = model.graph.op(gradients[g]).outputSlots;

@@ -173,12 +173,10 @@ class ShardingProblem::Pricer {
     return regather ? conversionTime(e.tensor, {source.tensor, target.expert}, target) : 0;
   }
 
-  EdgeCost parameterEdge(const Edge& e, const Choice& from, const Choice& to) const {
-    const Where &a = from.forward.inputWhere[e.output], &b = to.forward.inputWhere[e.input];
-    if (a == b) return {};
-    const double gather =
-        collective(CollectiveKind::allGather, bytesOf(placed(e.tensor, {})), question_.tensorGroup);
-    return {gather, gather, 0};
+  /// A tied parameter is kept once, so all its readers must want it placed alike.
+  static EdgeCost parameterEdge(const Edge& e, const Choice& from, const Choice& to) {
+    const bool alike = from.forward.inputWhere[e.output] == to.forward.inputWhere[e.input];
+    return {alike ? 0 : kForbidden, 0, 0};
   }
 
   TensorType placed(TensorId t, Where where) const {
