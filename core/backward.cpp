@@ -183,6 +183,10 @@ class Differentiator {
     op.name = forward.name;
     op.module = forward.module;
     op.attributes = forward.attributes;
+    if (forward.def->gradientAttributes)
+      for (const auto& [name, value] :
+           forward.def->gradientAttributes({forward.attributes, in, out}))
+        op.attributes.set(name, value);
     op.forward = id;
     graph_.addOperator(std::move(op));
   }

@@ -116,6 +116,9 @@ struct OperatorDef {
   /// What the gradient with respect to input `wrt` reads besides the outputs' gradients. Null:
   /// nothing.
   SlotSet (*needs)(const OpContext&, int wrt) = nullptr;
+  /// Attributes that the gradient operators get besides the forward operator's: what they cannot
+  /// see in the types of their own tensors. Null: none.
+  Attributes (*gradientAttributes)(const OpContext&) = nullptr;
   /// FLOPs of all gradients together, as a multiple of the forward FLOPs (a split contraction costs
   /// 1 per operand). `backwardFlopsOf`, where set, decides by attributes (attention); read both
   /// through `backwardRatio`.

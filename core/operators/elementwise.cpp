@@ -144,6 +144,16 @@ constexpr OperatorDef handedOn(std::string_view name, decltype(OperatorDef::infe
   return def;
 }
 
+Attributes countOperands(const OpContext& c) {
+  return {{"operands", static_cast<int64_t>(c.inputs.size())}};
+}
+
+constexpr OperatorDef mean() {
+  OperatorDef def = linear("Mean", inferVariadic);
+  def.gradientAttributes = countOperands;
+  return def;
+}
+
 constexpr OperatorDef rotary() {
   OperatorDef def = elementwise("Rotary", inferRotary);
   def.nest = nestRotary;
@@ -219,7 +229,7 @@ constexpr std::array kDefs{
     constantWise("Greater", inferComparison),
     constantWise("GreaterOrEqual", inferComparison),
     handedOn("Sum", inferVariadic),
-    linear("Mean", inferVariadic),
+    mean(),
     elementwise("Max", inferVariadic, needsInputs),
     elementwise("Min", inferVariadic, needsInputs),
     elementwise("Where", inferWhere, needsInput),

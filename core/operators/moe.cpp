@@ -44,6 +44,11 @@ SlotSet needsRouter(const OpContext&, int) {
   return {0b1, 0b10};
 }
 
+/// Whether experts are scored by a sigmoid and chosen with a correction.
+Attributes routerKind(const OpContext& c) {
+  return {{"corrected", int64_t{c.inputs.size() == 2}}};
+}
+
 /// Slots per expert when b x s tokens with k choices each are spread evenly over e experts.
 int64_t capacity(int64_t b, int64_t s, int64_t k, int64_t e) {
   if (e < 1) rejectInputs("attribute experts must be positive");
@@ -146,8 +151,14 @@ constexpr OperatorDef moe(std::string_view name, decltype(OperatorDef::infer) in
   return def;
 }
 
+constexpr OperatorDef router() {
+  OperatorDef def = moe("TopKRouter", inferRouter, nestRouter, flopsRouter, needsRouter);
+  def.gradientAttributes = routerKind;
+  return def;
+}
+
 constexpr std::array kDefs{
-    moe("TopKRouter", inferRouter, nestRouter, flopsRouter, needsRouter),
+    router(),
     moe("Dispatch", inferDispatch, nestDispatch, flopsNone, needsIndices),
     moe("Combine", inferCombine, nestCombine, flopsCombine, needsInputs),
 };

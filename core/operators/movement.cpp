@@ -298,14 +298,28 @@ LoopNest alongAxis(const OpContext& c) {
   return unchangedExcept(c, {c.attributes.getInt("axis", 0)});
 }
 
-std::vector<TensorType> inferReverse(const Attributes&, Types in) {
-  expectInputs(in, 1, 1);
+std::vector<TensorType> inferReverse(const Attributes& a, Types in) {
+  expectInputs(in, 1, 2);
   expectRank(in[0], 2);
+  if (in.size() == 2)
+    expectEqual(in[1].elements(),
+                in[0].shape[dimensionIndex(a.getInt("batch_axis", 1), in[0].shape.size())],
+                "the batch");
   return {in[0]};
 }
 
+/// Lengths of sequences walk the batch.
 LoopNest reverseNest(const OpContext& c) {
-  return unchangedExcept(c, {c.attributes.getInt("time_axis", 0)});
+  LoopNest nest = unchangedExcept(c, {c.attributes.getInt("time_axis", 0)});
+  const size_t rank = c.inputs[0].shape.size();
+  if (c.inputs.size() == 2)
+    nest.inputs.push_back(
+        {nest.inputs[0][dimensionIndex(c.attributes.getInt("batch_axis", 1), rank)]});
+  return nest;
+}
+
+SlotSet needsLengths(const OpContext& c, int) {
+  return {c.inputs.size() == 2 ? 0b10u : 0u, 0};
 }
 
 std::vector<TensorType> inferAxis(const Attributes& a, Types in) {
@@ -384,9 +398,29 @@ constexpr OperatorDef movement(std::string_view name, decltype(OperatorDef::infe
 
 constexpr GradientKind kFused = GradientKind::fused, kNone = GradientKind::none;
 
+/// Where the parts lie, also of operands without a gradient. The axis is never split.
+Attributes concatParts(const OpContext& c) {
+  std::vector<int64_t> parts;
+  for (const TensorType& t : c.inputs)
+    parts.push_back(t.shape[dimensionIndex(c.attributes.getInt("axis", 0), t.shape.size())]);
+  return {{"parts", parts}};
+}
+
+constexpr OperatorDef concat() {
+  OperatorDef def = movement("Concat", inferConcat, concatNest);
+  def.gradientAttributes = concatParts;
+  return def;
+}
+
+constexpr OperatorDef reverseSequence() {
+  OperatorDef def = movement("ReverseSequence", inferReverse, reverseNest);
+  def.needs = needsLengths;
+  return def;
+}
+
 constexpr OperatorDef kMovements[] = {
     movement("Transpose", inferTranspose, transposeNest, kFused, true),
-    movement("Concat", inferConcat, concatNest),
+    concat(),
     movement("Split", inferSplit, splitNest),
     movement("Slice", inferSlice, sliceNest, kFused, false, outputTwice),
     movement("Pad", inferPad, padNest),
@@ -396,7 +430,7 @@ constexpr OperatorDef kMovements[] = {
     movement("DepthToSpace", inferDepthToSpace, blocksNest),
     movement("SpaceToDepth", inferSpaceToDepth, blocksNest),
     movement("Trilu", inferMatrix, matrixNest),
-    movement("ReverseSequence", inferReverse, reverseNest),
+    reverseSequence(),
     movement("Compress", inferAxis, alongAxis, kNone),
     movement("EyeLike", inferEyeLike, matrixNest, kNone),
     movement("OneHot", inferOneHot, oneHotNest, kNone),

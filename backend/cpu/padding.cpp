@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cstring>
+
+#include "backend/cpu/blocks.h"
+#include "backend/cpu/lines.h"
+#include "backend/cpu/movement_tables.h"
+#include "backend/cpu/parallel.h"
+#include "backend/cpu/strided.h"
+
+namespace meshplan {
+namespace {
+
+/// Where a slice begins in a dimension and how far apart its elements lie, with ONNX's clamping.
+/// An axis that is taken whole may be a part of the whole one: it begins at its beginning.
+StridedBox sliceBox(const Attributes& a, const Shape& x, const Shape& y) {
+  std::vector<int64_t> axes = a.getInts("axes"), steps = a.getInts("steps");
+  const std::vector<int64_t> starts = a.getInts("starts");
+  if (axes.empty())
+    for (size_t i = 0; i < starts.size(); ++i) axes.push_back(static_cast<int64_t>(i));
+  std::vector<int64_t> from = denseStrides(x);
+  StridedBox box;
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const size_t d = dimensionIndex(axes[i], x.size());
+    const int64_t step = steps.empty() ? 1 : steps[i];
+    if (step == 1 && x[d] == y[d]) continue;
+    const int64_t highest = step > 0 ? x[d] : x[d] - 1;
+    const int64_t start =
+        starts[i] < 0 ? std::max<int64_t>(starts[i], -x[d] - 1) + x[d] : starts[i];
+    box.fromOffset += std::clamp<int64_t>(start, 0, std::max<int64_t>(highest, 0)) * from[d];
+    from[d] *= step;
+  }
+  const std::vector<int64_t> to = denseStrides(y);
+  for (size_t d = 0; d < y.size(); ++d) box.add(y[d], from[d], to[d]);
+  return box;
+}
+
+void sliceForward(CpuContext& context, const KernelCall& call) {
+  const TensorView &x = call.inputs[0], &y = call.outputs[0];
+  copyBox(context, sliceBox(call.op->attributes, x.type.shape, y.type.shape), x, y);
+}
+void sliceBackward(CpuContext& context, const KernelCall& call) {
+  const TensorView &dy = *call.outputGradient(0), &dx = *call.inputGradient(0);
+  fillZero(context, dx);
+  copyBox(context, sliceBox(call.op->attributes, dx.type.shape, dy.type.shape).reversed(), dy, dx);
+}
+
+enum class PadMode { constant, reflect, edge, wrap };
+
+PadMode padMode(const Attributes& a) {
+  const std::string mode = a.getString("mode", "constant");
+  if (mode == "constant") return PadMode::constant;
+  if (mode == "reflect") return PadMode::reflect;
+  if (mode == "edge") return PadMode::edge;
+  if (mode == "wrap") return PadMode::wrap;
+  rejectInputs("pad mode '" + mode + "' is unknown");
+}
+
+/// The element of an extent that place `i` (outside it too) shows; -1 for the constant.
+int64_t paddedFrom(PadMode mode, int64_t i, int64_t extent) {
+  if (i >= 0 && i < extent) return i;
+  if (mode == PadMode::constant || extent == 0) return -1;
+  if (mode == PadMode::edge) return std::clamp<int64_t>(i, 0, extent - 1);
+  if (mode == PadMode::wrap) return (i % extent + extent) % extent;
+  const int64_t period = std::max<int64_t>(1, 2 * (extent - 1));
+  const int64_t folded = (i % period + period) % period;
+  return folded < extent ? folded : period - folded;
+}
+
+/// Per dimension of the result, the place in the source or -1.
+std::vector<std::vector<int64_t>> padSources(const Attributes& a, const Shape& x, const Shape& y) {
+  const std::vector<int64_t> pads = a.getInts("pads");
+  const PadMode mode = padMode(a);
+  std::vector<std::vector<int64_t>> sources(y.size());
+  for (size_t d = 0; d < y.size(); ++d)
+    for (int64_t i = 0; i < y[d]; ++i) sources[d].push_back(paddedFrom(mode, i - pads[d], x[d]));
+  return sources;
+}
+
+/// Calls f(place in y, place in x or -1) for every element of y.
+template <class F>
+void forPadded(const KernelCall& call, const Shape& x, const Shape& y, F&& f) {
+  const auto sources = padSources(call.op->attributes, x, y);
+  const std::vector<int64_t> strides = denseStrides(x);
+  std::vector<int64_t> index(y.size());
+  const int64_t elements = elementCount(y);
+  for (int64_t at = 0; at < elements; ++at) {
+    int64_t place = 0;
+    for (size_t d = 0; d < y.size() && place >= 0; ++d) {
+      const int64_t i = sources[d][static_cast<size_t>(index[d])];
+      place = i < 0 ? -1 : place + i * strides[d];
+    }
+    f(at, place);
+    for (size_t d = y.size(); d-- > 0;) {
+      if (++index[d] < y[d]) break;
+      index[d] = 0;
+    }
+  }
+}
+
+/// The one element that fills the borders, as bytes.
+void writeConstant(const KernelCall& call, const TensorView& y, char* element) {
+  const double value = call.op->attributes.getFloat("value", 0);
+  const TensorView one{element, {y.type.dtype, {1}}};
+  if (value == 0)
+    std::memset(element, 0, static_cast<size_t>(dtypeBytes(y.type.dtype)));
+  else
+    storeBlock(one, 0, 1, &value);
+}
+
+void padForward(CpuContext&, const KernelCall& call) {
+  const TensorView &x = call.inputs[0], &y = call.outputs[0];
+  const auto bytes = static_cast<size_t>(dtypeBytes(x.type.dtype));
+  alignas(8) char constant[8];
+  writeConstant(call, y, constant);
+  forPadded(call, x.type.shape, y.type.shape, [&](int64_t at, int64_t place) {
+    const char* from = place < 0 ? constant : x.as<char>() + static_cast<size_t>(place) * bytes;
+    std::memcpy(y.as<char>() + static_cast<size_t>(at) * bytes, from, bytes);
+  });
+}
+
+void padBackward(CpuContext& context, const KernelCall& call) {
+  const TensorView &dy = *call.outputGradient(0), &dx = *call.inputGradient(0);
+  fillZero(context, dx);
+  withFloatType(call, [&](auto number) {
+    using A = decltype(number);
+    forPadded(call, dx.type.shape, dy.type.shape, [&](int64_t at, int64_t place) {
+      if (place < 0) return;
+      A a, b;
+      const A sum = *loadBlock(dx, place, 1, &a) + *loadBlock(dy, at, 1, &b);
+      storeBlock(dx, place, 1, &sum);
+    });
+  });
+}
+
+/// The part of a row of a matrix that stays.
+std::pair<int64_t, int64_t> keptColumns(bool upper, int64_t k, int64_t row, int64_t columns) {
+  const int64_t diagonal = row + k;
+  if (upper) return {std::clamp<int64_t>(diagonal, 0, columns), columns};
+  return {0, std::clamp<int64_t>(diagonal + 1, 0, columns)};
+}
+
+void triangle(CpuContext& context, const KernelCall& call, const TensorView& x,
+              const TensorView& y) {
+  const Shape& shape = x.type.shape;
+  const int64_t columns = shape.back(), rows = shape[shape.size() - 2];
+  const bool upper = call.op->attributes.getInt("upper", 1) != 0;
+  const int64_t k = call.op->attributes.getInt("k", 0), bytes = dtypeBytes(x.type.dtype);
+  const int64_t count = rows * columns == 0 ? 0 : x.type.elements() / columns;
+  parallelRanges(context, count, columns, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const auto [first, last] = keptColumns(upper, k, r % rows, columns);
+      char* to = y.as<char>() + r * columns * bytes;
+      std::memset(to, 0, static_cast<size_t>(columns * bytes));
+      std::memcpy(to + first * bytes, x.as<char>() + (r * columns + first) * bytes,
+                  static_cast<size_t>((last - first) * bytes));
+    }
+  });
+}
+void triangleForward(CpuContext& context, const KernelCall& call) {
+  triangle(context, call, call.inputs[0], call.outputs[0]);
+}
+void triangleBackward(CpuContext& context, const KernelCall& call) {
+  triangle(context, call, *call.outputGradient(0), *call.inputGradient(0));
+}
+
+/// The first `lengths` steps of each sequence backwards, all where there are none; its own inverse.
+void reverse(const KernelCall& call, const TensorView& x, const TensorView& lengths,
+             const TensorView& y) {
+  const Shape& shape = x.type.shape;
+  const size_t time = dimensionIndex(call.op->attributes.getInt("time_axis", 0), shape.size());
+  const size_t batch = dimensionIndex(call.op->attributes.getInt("batch_axis", 1), shape.size());
+  const std::vector<int64_t> strides = denseStrides(shape);
+  const auto bytes = static_cast<size_t>(dtypeBytes(x.type.dtype));
+  for (int64_t at = 0; at < x.type.elements(); ++at) {
+    const int64_t t = at / strides[time] % shape[time], b = at / strides[batch] % shape[batch];
+    int64_t buffer;
+    const int64_t length = lengths.data ? *loadBlock(lengths, b, 1, &buffer) : shape[time];
+    const int64_t from = t < length ? at + (length - 1 - 2 * t) * strides[time] : at;
+    std::memcpy(y.as<char>() + static_cast<size_t>(at) * bytes,
+                x.as<char>() + static_cast<size_t>(from) * bytes, bytes);
+  }
+}
+void reverseForward(CpuContext&, const KernelCall& call) {
+  reverse(call, call.inputs[0], call.inputs.size() > 1 ? call.inputs[1] : TensorView{},
+          call.outputs[0]);
+}
+void reverseBackward(CpuContext&, const KernelCall& call) {
+  const TensorView* lengths = call.forwardInput(1);
+  reverse(call, *call.outputGradient(0), lengths ? *lengths : TensorView{}, *call.inputGradient(0));
+}
+
+constexpr CpuKernels kKernels[] = {
+    {"Slice", sliceForward, sliceBackward},
+    {"Pad", padForward, padBackward},
+    {"Trilu", triangleForward, triangleBackward},
+    {"ReverseSequence", reverseForward, reverseBackward},
+};
+
+}  // namespace
+
+std::span<const CpuKernels> paddingKernels() {
+  return kKernels;
+}
+
+}  // namespace meshplan
