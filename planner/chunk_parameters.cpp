@@ -19,6 +19,13 @@ std::vector<int64_t> chunksUsing(const TrainingModel& model, const Plan& plan, T
   return chunks;
 }
 
+[[noreturn]] void rejectTied(const TrainingModel& model, TensorId parameter) {
+  throw Error(ErrorKind::usage,
+              "the plan splits the shared parameter '" + model.graph.tensor(parameter).name +
+                  "' in two ways",
+              "give all operators that read it strategies that split it alike");
+}
+
 }  // namespace
 
 ChunkParameters::ChunkParameters(const TrainingModel& model, const Plan& plan, LayerCache& layers,
@@ -61,19 +68,17 @@ void ChunkParameters::addUse(const TrainingModel& model, const Plan& plan, Layer
   }
   LocalParameter& p = all_[static_cast<size_t>(index)];
   const LocalOperator::Where& where = layer.forward.inputWhere[input];
-  if (p.tensorDim != where.tensor.dim || p.expertDim != where.expert.dim)
-    throw Error(ErrorKind::usage,
-                "the plan splits the shared parameter '" + model.graph.tensor(tensor).name +
-                    "' in two ways",
-                "give all operators that read it strategies that split it alike");
+  if (p.tensorDim != where.tensor.dim || p.expertDim != where.expert.dim) rejectTied(model, tensor);
   const auto& gradients = model.gradients[op.index()];
   for (size_t g = 0; g < gradients.size(); ++g) {
     const auto& slots = model.graph.op(gradients[g]).outputSlots;
     for (size_t o = 0; o < slots.size(); ++o) {
       if (slots[o].index != input) continue;
+      const bool partial = layer.gradients[g].outputWhere[o].tensor == kPartial;
+      if (p.contributions > 0 && partial != p.partialOnTensor) rejectTied(model, tensor);
       ++p.contributions;
       p.gradientType = layer.gradients[g].outputs[o].dtype;
-      p.partialOnTensor = layer.gradients[g].outputWhere[o].tensor == kPartial;
+      p.partialOnTensor = partial;
     }
   }
 }

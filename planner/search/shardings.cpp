@@ -173,9 +173,13 @@ class ShardingProblem::Pricer {
     return regather ? conversionTime(e.tensor, {source.tensor, target.expert}, target) : 0;
   }
 
-  /// A tied parameter is kept once, so all its readers must want it placed alike.
-  static EdgeCost parameterEdge(const Edge& e, const Choice& from, const Choice& to) {
-    const bool alike = from.forward.inputWhere[e.output] == to.forward.inputWhere[e.input];
+  /// A tied parameter is kept once, and so is its gradient: all its readers must want it placed
+  /// alike, and give it summands or whole gradients alike.
+  EdgeCost parameterEdge(const Edge& e, const Choice& from, const Choice& to) const {
+    const Where* a = find(from, e.from, {Slot::inputGradient, e.output}, true);
+    const Where* b = find(to, e.to, {Slot::inputGradient, e.input}, true);
+    const bool alike = from.forward.inputWhere[e.output] == to.forward.inputWhere[e.input] &&
+                       (!a || !b || a->tensor == b->tensor);
     return {alike ? 0 : kForbidden, 0, 0};
   }
 

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/backend/plan_runner.h"
+
+#include <cmath>
+#include <mutex>
+
+#include "backend/comm/in_process.h"
+#include "backend/cpu/cpu_device.h"
+#include "backend/initial_values.h"
+#include "backend/parameter_values.h"
+#include "backend/training_data.h"
+#include "planner/lowering.h"
+#include "planner/search/search.h"
+#include "profiles/load_cluster.h"
+
+namespace meshplan {
+namespace {
+
+/// Computing is all that costs, so that whatever can be split is.
+class SplittingCost : public CostModel {
+ public:
+  Estimate operatorTime(const OperatorWork& work) const override {
+    return {Seconds(work.flops * 1e-6 + work.bytes * 1e-6), 0, Provenance::analytic};
+  }
+  Estimate collectiveTime(CollectiveKind, Bytes, const GroupTopology&) const override {
+    return {Seconds(1e-12), 0, Provenance::analytic};
+  }
+  double computeSlowdown() const override { return 1; }
+  double collectiveSlowdown() const override { return 1; }
+};
+
+void collectAll(Executor& executor, const TrainingModel& model, ParameterKind kind,
+                std::map<std::string, HostTensor>& into) {
+  for (size_t t = 0; t < model.graph.tensorCount(); ++t) {
+    if (!model.updateOf[t].valid()) continue;
+    auto whole = collectParameter(executor, TensorId(t), kind);
+    if (executor.groups().world().rank() == 0 && whole)
+      into[model.graph.tensor(TensorId(t)).name] = std::move(*whole);
+  }
+}
+
+}  // namespace
+
+Plan planOf(const TrainingModel& model, int64_t globalBatch, const std::string& strategy,
+            int64_t ranks) {
+  const Cluster cluster = loadCluster(std::to_string(ranks) + "xA100-SXM-80GB");
+  const SplittingCost cost;
+  const PlanContext context(model, cluster, cost, Bytes(int64_t{1} << 40));
+  return evaluateStrategy(context, globalBatch, parseStrategy(strategy)).plan;
+}
+
+std::map<uint32_t, HostTensor> randomInputs(const TrainingModel& model, int64_t globalBatch,
+                                            uint64_t seed) {
+  std::map<uint32_t, HostTensor> inputs;
+  for (uint32_t t = 0; t < model.graph.tensorCount(); ++t)
+    if (model.graph.tensor(TensorId(t)).kind == TensorKind::input)
+      inputs.emplace(t, randomInput(model.graph, TensorId(t), model.referenceBatch, globalBatch, seed));
+  return inputs;
+}
+
+TrainingRun runPlan(const TrainingModel& model, const Plan& plan,
+                    const std::map<uint32_t, HostTensor>& inputs, const RunSettings& settings) {
+  Program program = lower(model, plan, {}, LoweredFor::execution);
+  if (settings.change) settings.change(program);
+  validate(program);
+  StepInputs views;
+  for (const auto& [id, tensor] : inputs) views[id] = tensor.view();
+  TrainingRun result;
+  runInProcess(static_cast<int>(plan.mesh.ranks()), [&](Communicator& world) {
+    CpuDevice device(1);
+    Executor executor(model.graph, program, device, world);
+    setParameters(executor, [&](TensorId parameter) {
+      return initialValues(model.graph, parameter, settings.seed);
+    });
+    Executor::Options options;
+    options.optimizer = settings.optimizer;
+    options.optimizer.kind = plan.training.optimizer;
+    for (int s = 0; s < settings.steps; ++s) {
+      options.optimizer.step = s + 1;
+      const double loss = executor.step(views, options);
+      if (world.rank() == 0) result.losses.push_back(loss);
+      if (s == 0) collectAll(executor, model, ParameterKind::gradient, result.gradients);
+    }
+    collectAll(executor, model, ParameterKind::weights, result.weights);
+  });
+  return result;
+}
+
+double worstDifference(const std::map<std::string, HostTensor>& a,
+                       const std::map<std::string, HostTensor>& b, std::string* where) {
+  double worst = 0;
+  for (const auto& [name, tensor] : a) {
+    const auto other = b.find(name);
+    if (other == b.end() || !(other->second.type() == tensor.type())) {
+      if (where) *where = name + " (missing, or of another type)";
+      return INFINITY;
+    }
+    const std::vector<double> x = toDoubles(tensor), y = toDoubles(other->second);
+    double largest = 1e-300, difference = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      largest = std::max(largest, std::abs(x[i]));
+      difference = std::max(difference, std::isnan(x[i] - y[i]) ? INFINITY : std::abs(x[i] - y[i]));
+    }
+    if (difference / largest <= worst) continue;
+    worst = difference / largest;
+    if (where) *where = name;
+  }
+  return worst;
+}
+
+}  // namespace meshplan

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "backend/executor.h"
+#include "backend/host_tensor.h"
+#include "core/plan.h"
+#include "planner/training_model.h"
+
+namespace meshplan {
+
+/// The plan that a strategy text gives on `ranks` devices, with costs that make every split pay:
+/// computing takes long, exchanging nothing.
+Plan planOf(const TrainingModel& model, int64_t globalBatch, const std::string& strategy,
+            int64_t ranks);
+
+/// Random inputs of a model for a global batch: floats N(0, 1), integers below the vocabulary (or
+/// classes) they index.
+std::map<uint32_t, HostTensor> randomInputs(const TrainingModel& model, int64_t globalBatch,
+                                            uint64_t seed);
+
+struct TrainingRun {
+  std::vector<double> losses;                   // by step
+  std::map<std::string, HostTensor> gradients;  // after the first step, by parameter name
+  std::map<std::string, HostTensor> weights;    // after the last
+};
+
+struct RunSettings {
+  int steps = 1;
+  OptimizerSettings optimizer;
+  uint64_t seed = 7;
+  /// Changes the program before it runs (for tests that break it).
+  std::function<void(Program&)> change;
+};
+
+/// Runs a plan on CPU ranks of one thread each, as threads of this process.
+TrainingRun runPlan(const TrainingModel& model, const Plan& plan,
+                    const std::map<uint32_t, HostTensor>& inputs, const RunSettings& settings = {});
+
+/// The largest difference of any element of any tensor, relative to the largest of that tensor.
+double worstDifference(const std::map<std::string, HostTensor>& a,
+                       const std::map<std::string, HostTensor>& b, std::string* where = nullptr);
+
+}  // namespace meshplan
