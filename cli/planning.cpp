@@ -121,9 +121,14 @@ void checkTraceName(const std::string& path) {
 void writeTrace(const std::string& path, const Planning& planning, const Plan& plan) {
   const Simulated simulated =
       simulatePlan(planning.context(), plan, {.recordSpans = true, .recordMemory = true});
+  writeTrace(path, simulated.program, simulated.timeline, planning.training().graph);
+}
+
+void writeTrace(const std::string& path, const Program& program, const Timeline& timeline,
+                const Graph& graph) {
   std::ofstream out(path, std::ios::binary);
   const auto write = isChromeTrace(path) ? writeChromeTrace : writePerfettoTrace;
-  write(out, simulated.program, simulated.timeline, planning.training().graph);
+  write(out, program, timeline, graph);
   if (!out.flush())
     throw Error(ErrorKind::runtime, "cannot be written", "check the folder and the free space")
         .inFile(path);

@@ -61,6 +61,8 @@ void writeFile(const std::string& path, const std::string& text);
 /// Simulates the plan once more and writes the trace: Chrome JSON for *.json, Perfetto protobuf for
 /// *.pftrace and *.perfetto-trace; says on stderr how to open it.
 void writeTrace(const std::string& path, const Planning& planning, const Plan& plan);
+void writeTrace(const std::string& path, const Program& program, const Timeline& timeline,
+                const Graph& graph);
 /// Throws Error(usage) for a name that is none of these.
 void checkTraceName(const std::string& path);
 

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "backend/clock_profiler.h"
 #include "backend/comm/in_process.h"
 #include "backend/cpu/cpu_device.h"
 #include "backend/training_run.h"
@@ -75,10 +76,13 @@ class RunCommand : public Command {
         ->type_name("plan.json")
         ->excludes(strategy);
     addTrainingOptions(app);
+    app.add_option("--trace", trace_, "Write the last step as it was measured (.json or .pftrace)")
+        ->type_name("FILE");
     format_.addTo(app, {"table", "json"});
   }
 
   int run() override {
+    if (!trace_.empty()) checkTraceName(trace_);
     if (model_.source.empty() && plan_.empty())
       throw Error(ErrorKind::usage, "nothing to run", "give a model or --plan");
     catchInterrupts();
@@ -94,6 +98,8 @@ class RunCommand : public Command {
     trainOnThreads(task, losses);
     clearProgress();
     summarise(chosen, losses);
+    if (!trace_.empty())
+      writeTrace(trace_, program, measuredTimeline(program, std::move(spans_)), model.graph);
     return interrupted() ? kInterrupted : 0;
   }
 
@@ -224,11 +230,20 @@ class RunCommand : public Command {
   void trainOnThreads(const TrainingTask& task, Losses& losses) {
     settings_.optimizer.kind = parseOptimizer(training_.optimizer);
     const int threads = threadsPerRank(task.program.mesh.ranks());
+    const auto epoch = ClockProfiler::Clock::now();
+    std::mutex merging;
     runInProcess(static_cast<int>(task.program.mesh.ranks()), [&](Communicator& world) {
       CpuDevice device(threads);
-      trainRank(task, settings_, device, world, [&](const StepReport& report) {
+      const MeshCoordinates at = task.program.mesh.coordinates(world.rank());
+      ClockProfiler profiler(task.program, static_cast<int>(at.back()), epoch);
+      TrainingSettings settings = settings_;
+      const bool traced = !trace_.empty() && at[0] == 0 && at[1] == 0 && at[2] == 0;
+      if (traced) settings.profiler = &profiler;
+      trainRank(task, settings, device, world, [&](const StepReport& report) {
         return world.rank() != 0 || told(task, losses, report);
       });
+      const std::lock_guard lock(merging);
+      spans_.insert(spans_.end(), profiler.spans().begin(), profiler.spans().end());
     });
   }
 
@@ -288,7 +303,8 @@ class RunCommand : public Command {
   FormatArgument format_;
   TrainingSettings settings_;
   int64_t ranks_ = 0, threads_ = 0, globalBatch_ = 0, logEvery_ = 10;
-  std::string strategy_, plan_;
+  std::string strategy_, plan_, trace_;
+  std::vector<Span> spans_;  // measured, of one rank per stage
 };
 
 }  // namespace
