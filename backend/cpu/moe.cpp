@@ -100,13 +100,12 @@ void routerBackward(CpuContext& context, const KernelCall& call) {
 
 /// Which slot of y[experts, slots, h] each pair of token and choice has, -1: dropped. Every sample
 /// has an equal part of each expert's slots and fills it in the order of its tokens, so that
-/// splitting the batch changes nothing; where s·k does not divide among the experts, the whole
-/// local batch shares the slots.
+/// splitting the batch changes nothing; where the slots do not divide among the samples, the whole
+/// local batch shares them.
 std::vector<int64_t> slotsOf(const KernelCall& call, const TensorView& indices, int64_t experts,
                              int64_t slots) {
   const Shape& shape = indices.type.shape;
-  const bool perSample = shape[1] * shape[2] % experts == 0;
-  const int64_t groups = perSample ? shape[0] : 1;
+  const int64_t groups = shape[0] > 0 && slots % shape[0] == 0 ? shape[0] : 1;
   const int64_t pairs = indices.type.elements() / std::max<int64_t>(1, groups);
   const int64_t room = slots / std::max<int64_t>(1, groups);
   std::vector<int64_t> places(static_cast<size_t>(indices.type.elements()));

@@ -208,6 +208,10 @@ struct GradientRun {
       reads.outputs |= needs.outputs;
     }
     if (out.empty()) return;
+    if (op.def->gradientAttributes)
+      for (const auto& [name, value] :
+           op.def->gradientAttributes({c.attributes, inTypes, outTypes}))
+        op.attributes.set(name, value);
     const auto read = [&](Slot::Kind kind, size_t i, const Array& a) {
       in.push_back(a.view());
       op.inputSlots.push_back({kind, static_cast<uint8_t>(i)});
@@ -239,6 +243,7 @@ std::vector<std::optional<Array>> runBackward(const KernelCase& c,
                                               std::optional<DType> weightGradients) {
   std::vector<std::optional<Array>> result(c.inputs.size());
   const GradientRun run{c, outputs, outputGradients, sums, weightGradients};
+  if (operatorDef(c.def).gradient == GradientKind::none) return result;
   if (operatorDef(c.def).gradient == GradientKind::fused) {
     run(0, c.inputs.size(), result);
   } else {
@@ -316,13 +321,18 @@ double precisionError(const KernelCase& c) {
 }
 
 double shardingError(const KernelCase& c, std::string_view axis, int64_t parts) {
+  const LoopNest nest = nestOf(c, runForward(c));
+  for (size_t a = nest.axes.size(); a-- > 0;)
+    if (nest.axes[a].name == axis) return shardingError(c, a, parts);
+  ADD_FAILURE() << "no axis " << axis;
+  return INFINITY;
+}
+
+double shardingError(const KernelCase& c, size_t axis, int64_t parts) {
   const std::vector<Array> outputs = runForward(c), incoming = gradientsFor(outputs);
   const auto gradients = runBackward(c, outputs, incoming);
   const LoopNest nest = nestOf(c, outputs);
-  int8_t at = -1;
-  for (size_t a = 0; a < nest.axes.size(); ++a)
-    if (nest.axes[a].name == axis) at = static_cast<int8_t>(a);
-  EXPECT_GE(at, 0) << axis;
+  const auto at = static_cast<int8_t>(axis);
   const int along = dimensionOf(nest.outputs[0], at, nest);
   std::vector<std::vector<Array>> pieces(outputs.size()), gradientPieces(c.inputs.size());
   for (int64_t p = 0; p < parts; ++p) {

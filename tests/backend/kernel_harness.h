@@ -74,6 +74,7 @@ double precisionError(const KernelCase& c);
 /// Largest difference between running whole and in `parts` parts along the axis of that name
 /// (forward and backward); parts are concatenated or, where the axis is reduced, added.
 double shardingError(const KernelCase& c, std::string_view axis, int64_t parts = 2);
+double shardingError(const KernelCase& c, size_t axis, int64_t parts = 2);
 
 /// Largest difference between gradients added to something and gradients plus that.
 double accumulationError(const KernelCase& c);
