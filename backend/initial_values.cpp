@@ -51,6 +51,21 @@ uint64_t splitmix(uint64_t z) {
   return z ^ (z >> 31);
 }
 
+template <class T, class F>
+void fill(HostTensor& values, const F& value) {
+  T* to = values.as<T>().data();
+  const int64_t count = values.elements();
+#pragma omp parallel for if (count > (1 << 15))
+  for (int64_t i = 0; i < count; ++i) to[i] = static_cast<T>(value(i));
+}
+
+template <class F>
+HostTensor initialValues32(const Shape& shape, const F& value) {
+  HostTensor values({DType::f32, shape});
+  fill<float>(values, value);
+  return values;
+}
+
 }  // namespace
 
 double uniformAt(uint64_t seed, uint64_t index) {
@@ -70,15 +85,27 @@ uint64_t seedOf(uint64_t seed, std::string_view name) {
 
 HostTensor initialValues(const Graph& graph, TensorId id, uint64_t seed) {
   const Tensor& parameter = graph.tensor(id);
-  constexpr double kEmbedding = 0.02;
+  HostTensor values(parameter.type);
   const Role role = roleOf(graph, parameter);
+  if (role == Role::shift) return values;
+  constexpr double kEmbedding = 0.02;
   const double deviation =
       role == Role::embedding ? kEmbedding : 1 / std::sqrt(fanIn(graph, parameter));
   const uint64_t own = seedOf(seed, parameter.name);
-  std::vector<double> values(static_cast<size_t>(parameter.type.elements()));
-  for (size_t i = 0; i < values.size(); ++i)
-    values[i] = role == Role::scale ? 1 : role == Role::shift ? 0 : deviation * normalAt(own, i);
-  return fromDoubles(parameter.type, values);
+  const auto value = [&](int64_t i) {
+    return role == Role::scale ? 1 : deviation * normalAt(own, static_cast<uint64_t>(i));
+  };
+  switch (parameter.type.dtype) {
+    case DType::f64:
+      fill<double>(values, value);
+      break;
+    case DType::f32:
+      fill<float>(values, value);
+      break;
+    default:
+      values = converted(initialValues32(parameter.type.shape, value), parameter.type.dtype);
+  }
+  return values;
 }
 
 }  // namespace meshplan

@@ -14,7 +14,6 @@ namespace meshplan {
 namespace {
 
 struct Subject {
-
   const char* name;
   const char* text;
   int64_t referenceBatch;

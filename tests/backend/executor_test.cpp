@@ -45,8 +45,9 @@ TEST(Executor, EveryPlanOfAPerceptronEqualsOneDevice) {
   const auto inputs = randomInputs(model, 16, 1);
   const TrainingRun reference = runPlan(model, planOf(model, 16, "dp=1,mbs=16", 1), inputs);
   const std::vector<std::pair<int, const char*>> strategies = {
-      {2, "dp=2,mbs=8"},        {2, "tp=2,mbs=16"},       {4, "dp=2,tp=2,mbs=4"},
-      {2, "pp=2,mbs=4"},        {4, "dp=4,mbs=2,zero=1"}, {4, "dp=4,mbs=2,zero=2"},
+      {2, "dp=2,mbs=8"},        {2, "tp=2,mbs=16"},
+      {4, "dp=2,tp=2,mbs=4"},   {2, "pp=2,mbs=4"},
+      {4, "dp=4,mbs=2,zero=1"}, {4, "dp=4,mbs=2,zero=2"},
       {4, "dp=4,mbs=2,zero=3"}, {8, "dp=2,tp=2,pp=2,mbs=2,zero=1"}};
   for (const auto& [ranks, strategy] : strategies) {
     SCOPED_TRACE(strategy);

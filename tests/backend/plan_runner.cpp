@@ -29,6 +29,33 @@ class SplittingCost : public CostModel {
   double collectiveSlowdown() const override { return 1; }
 };
 
+class RandomCost : public CostModel {
+ public:
+  explicit RandomCost(uint64_t seed) : seed_(seed) {}
+  Estimate operatorTime(const OperatorWork& work) const override {
+    return {drawn(work.flops + 3 * work.bytes + 7 * work.outputElements), 0, Provenance::analytic};
+  }
+  Estimate collectiveTime(CollectiveKind kind, Bytes bytes, const GroupTopology&) const override {
+    return {drawn(static_cast<double>(bytes.value) + static_cast<double>(kind)), 0,
+            Provenance::analytic};
+  }
+  double computeSlowdown() const override { return 1; }
+  double collectiveSlowdown() const override { return 1; }
+
+ private:
+  Seconds drawn(double of) const {
+    return Seconds(uniformAt(seed_, static_cast<uint64_t>(of)) + 1e-3);
+  }
+  uint64_t seed_;
+};
+
+Plan planUnder(const CostModel& cost, const TrainingModel& model, int64_t globalBatch,
+               const std::string& strategy, int64_t ranks) {
+  const Cluster cluster = loadCluster(std::to_string(ranks) + "xA100-SXM-80GB");
+  const PlanContext context(model, cluster, cost, Bytes(int64_t{1} << 40));
+  return evaluateStrategy(context, globalBatch, parseStrategy(strategy)).plan;
+}
+
 void collectAll(Executor& executor, const TrainingModel& model, ParameterKind kind,
                 std::map<std::string, HostTensor>& into) {
   for (size_t t = 0; t < model.graph.tensorCount(); ++t) {
@@ -43,10 +70,12 @@ void collectAll(Executor& executor, const TrainingModel& model, ParameterKind ki
 
 Plan planOf(const TrainingModel& model, int64_t globalBatch, const std::string& strategy,
             int64_t ranks) {
-  const Cluster cluster = loadCluster(std::to_string(ranks) + "xA100-SXM-80GB");
-  const SplittingCost cost;
-  const PlanContext context(model, cluster, cost, Bytes(int64_t{1} << 40));
-  return evaluateStrategy(context, globalBatch, parseStrategy(strategy)).plan;
+  return planUnder(SplittingCost(), model, globalBatch, strategy, ranks);
+}
+
+Plan randomPlanOf(const TrainingModel& model, int64_t globalBatch, const std::string& strategy,
+                  int64_t ranks, uint64_t seed) {
+  return planUnder(RandomCost(seed), model, globalBatch, strategy, ranks);
 }
 
 std::map<uint32_t, HostTensor> randomInputs(const TrainingModel& model, int64_t globalBatch,
@@ -54,7 +83,8 @@ std::map<uint32_t, HostTensor> randomInputs(const TrainingModel& model, int64_t 
   std::map<uint32_t, HostTensor> inputs;
   for (uint32_t t = 0; t < model.graph.tensorCount(); ++t)
     if (model.graph.tensor(TensorId(t)).kind == TensorKind::input)
-      inputs.emplace(t, randomInput(model.graph, TensorId(t), model.referenceBatch, globalBatch, seed));
+      inputs.emplace(
+          t, randomInput(model.graph, TensorId(t), model.referenceBatch, globalBatch, seed));
   return inputs;
 }
 

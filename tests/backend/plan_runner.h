@@ -18,6 +18,10 @@ namespace meshplan {
 Plan planOf(const TrainingModel& model, int64_t globalBatch, const std::string& strategy,
             int64_t ranks);
 
+/// The same with costs drawn at random: any of the valid shardings.
+Plan randomPlanOf(const TrainingModel& model, int64_t globalBatch, const std::string& strategy,
+                  int64_t ranks, uint64_t seed);
+
 /// Random inputs of a model for a global batch: floats N(0, 1), integers below the vocabulary (or
 /// classes) they index.
 std::map<uint32_t, HostTensor> randomInputs(const TrainingModel& model, int64_t globalBatch,

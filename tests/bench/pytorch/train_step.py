@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Times PyTorch's eager training step on the CPU for the models that `meshplan run` is compared with.
+
+usage: train_step.py MODEL [--threads N] [--steps N]
+MODEL: mlp (784-1024-512-10, batch 256), block (8 x 128 x 512, 8 heads), resnet50 (batch 8), gpt2
+(124 M, batch 4 x 64). fp32, AdamW (fused where PyTorch has it). Prints the median step in seconds.
+"""
+import argparse
+import statistics
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def mlp():
+    model = nn.Sequential(nn.Linear(784, 1024), nn.ReLU(), nn.Linear(1024, 512), nn.ReLU(), nn.Linear(512, 10))
+    x, y = torch.randn(256, 784), torch.randint(10, (256,))
+    return model, lambda: F.cross_entropy(model(x), y)
+
+
+class Block(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x):
+        b, s, e = x.shape
+        q, k, v = (t.view(b, s, self.heads, -1).transpose(1, 2) for t in self.qkv(self.norm1(x)).split(e, dim=2))
+        a = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.proj(a.transpose(1, 2).reshape(b, s, e))
+        return x + self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh"))
+
+
+def block():
+    model = Block(512, 8)
+    x, y = torch.randn(8, 128, 512), torch.randn(8, 128, 512)
+    return model, lambda: F.mse_loss(model(x), y)
+
+
+class Gpt2(nn.Module):
+    def __init__(self, vocab=50257, positions=1024, width=768, layers=12, heads=12):
+        super().__init__()
+        self.wte, self.wpe = nn.Embedding(vocab, width), nn.Embedding(positions, width)
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, ids):
+        x = self.wte(ids) + self.wpe(torch.arange(ids.shape[1]))
+        for b in self.blocks:
+            x = b(x)
+        return self.norm(x) @ self.wte.weight.T
+
+
+def gpt2():
+    model = Gpt2()
+    ids, labels = torch.randint(50257, (4, 64)), torch.randint(50257, (4, 64))
+    return model, lambda: F.cross_entropy(model(ids).view(-1, 50257), labels.view(-1))
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, inputs, planes, stride):
+        super().__init__()
+        self.a, self.na = nn.Conv2d(inputs, planes, 1, bias=False), nn.BatchNorm2d(planes)
+        self.b, self.nb = nn.Conv2d(planes, planes, 3, stride, 1, bias=False), nn.BatchNorm2d(planes)
+        self.c, self.nc = nn.Conv2d(planes, 4 * planes, 1, bias=False), nn.BatchNorm2d(4 * planes)
+        self.down = None
+        if stride != 1 or inputs != 4 * planes:
+            self.down = nn.Sequential(nn.Conv2d(inputs, 4 * planes, 1, stride, bias=False), nn.BatchNorm2d(4 * planes))
+
+    def forward(self, x):
+        y = F.relu(self.na(self.a(x)))
+        y = F.relu(self.nb(self.b(y)))
+        return F.relu(self.nc(self.c(y)) + (x if self.down is None else self.down(x)))
+
+
+def resnet50():
+    layers = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    inputs = 64
+    for planes, blocks, stride in ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)):
+        for i in range(blocks):
+            layers.append(Bottleneck(inputs, planes, stride if i == 0 else 1))
+            inputs = 4 * planes
+    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2048, 1000))
+    x, y = torch.randn(8, 3, 224, 224), torch.randint(1000, (8,))
+    return model, lambda: F.cross_entropy(model(x), y)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model", choices=["mlp", "block", "resnet50", "gpt2"])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=7)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(1)
+    model, loss_of = {"mlp": mlp, "block": block, "resnet50": resnet50, "gpt2": gpt2}[arguments.model]()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+    times = []
+    for _ in range(arguments.steps + 2):
+        begin = time.perf_counter()
+        optimizer.zero_grad(set_to_none=True)
+        loss_of().backward()
+        optimizer.step()
+        times.append(time.perf_counter() - begin)
+    print(f"{statistics.median(times[2:]):.6f}")
+
+
+if __name__ == "__main__":
+    main()
