@@ -89,10 +89,16 @@ struct DropoutRule {
   double scale;
 };
 
-void drawMask(const PlacedRandom& random, uint64_t drops, uint64_t first, uint8_t* mask,
-              int64_t count) {
+MESHPLAN_SIMD void drawMask(PlacedRandom random, uint64_t drops, uint64_t first,
+                            uint8_t* __restrict mask, int64_t count) {
   for (int64_t i = 0; i < count; ++i)
     mask[i] = random.word(first + static_cast<uint64_t>(i)) >= drops;
+}
+
+template <class A>
+MESHPLAN_SIMD void applyMask(const A* __restrict x, const uint8_t* __restrict mask, A scale,
+                             A* __restrict y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = mask[i] ? x[i] * scale : A(0);
 }
 
 void dropoutForward(CpuContext& context, const KernelCall& call) {
@@ -113,7 +119,7 @@ void dropoutForward(CpuContext& context, const KernelCall& call) {
           drawMask(random, rule.drops, static_cast<uint64_t>(places.start(row) + at), mask + local,
                    n);
           const A* source = loadBlock(x, local, n, in);
-          for (int64_t i = 0; i < n; ++i) out[i] = mask[local + i] ? source[i] * scale : A(0);
+          applyMask<A>(source, mask + local, scale, out, n);
           storeBlock(y, local, n, out);
         }
     });
@@ -132,7 +138,7 @@ void dropoutBackward(CpuContext& context, const KernelCall& call) {
       for (int64_t at = begin; at < end; at += kBlock) {
         const int64_t n = std::min(kBlock, end - at);
         const A* source = loadBlock(dy, at, n, in);
-        for (int64_t i = 0; i < n; ++i) out[i] = mask[at + i] ? source[i] * scale : A(0);
+        applyMask<A>(source, mask + at, scale, out, n);
         storeBlock(dx, at, n, out);
       }
     });

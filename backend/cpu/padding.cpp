@@ -56,10 +56,9 @@ PadMode padMode(const Attributes& a) {
   rejectInputs("pad mode '" + mode + "' is unknown");
 }
 
-/// The element of an extent that place `i` (outside it too) shows; -1 for the constant.
+/// The element of an extent that place `i` (outside it too) shows.
 int64_t paddedFrom(PadMode mode, int64_t i, int64_t extent) {
   if (i >= 0 && i < extent) return i;
-  if (mode == PadMode::constant || extent == 0) return -1;
   if (mode == PadMode::edge) return std::clamp<int64_t>(i, 0, extent - 1);
   if (mode == PadMode::wrap) return (i % extent + extent) % extent;
   const int64_t period = std::max<int64_t>(1, 2 * (extent - 1));
@@ -67,7 +66,7 @@ int64_t paddedFrom(PadMode mode, int64_t i, int64_t extent) {
   return folded < extent ? folded : period - folded;
 }
 
-/// Per dimension of the result, the place in the source or -1.
+/// Per dimension of the result, the place in the source.
 std::vector<std::vector<int64_t>> padSources(const Attributes& a, const Shape& x, const Shape& y) {
   const std::vector<int64_t> pads = a.getInts("pads");
   const PadMode mode = padMode(a);
@@ -77,7 +76,7 @@ std::vector<std::vector<int64_t>> padSources(const Attributes& a, const Shape& x
   return sources;
 }
 
-/// Calls f(place in y, place in x or -1) for every element of y.
+/// Calls f(place in y, place in x) for every element of y, of modes that repeat elements.
 template <class F>
 void forPadded(const KernelCall& call, const Shape& x, const Shape& y, F&& f) {
   const auto sources = padSources(call.op->attributes, x, y);
@@ -86,10 +85,8 @@ void forPadded(const KernelCall& call, const Shape& x, const Shape& y, F&& f) {
   const int64_t elements = elementCount(y);
   for (int64_t at = 0; at < elements; ++at) {
     int64_t place = 0;
-    for (size_t d = 0; d < y.size() && place >= 0; ++d) {
-      const int64_t i = sources[d][static_cast<size_t>(index[d])];
-      place = i < 0 ? -1 : place + i * strides[d];
-    }
+    for (size_t d = 0; d < y.size(); ++d)
+      place += sources[d][static_cast<size_t>(index[d])] * strides[d];
     f(at, place);
     for (size_t d = y.size(); d-- > 0;) {
       if (++index[d] < y[d]) break;
@@ -98,36 +95,53 @@ void forPadded(const KernelCall& call, const Shape& x, const Shape& y, F&& f) {
   }
 }
 
-/// The one element that fills the borders, as bytes.
-void writeConstant(const KernelCall& call, const TensorView& y, char* element) {
-  const double value = call.op->attributes.getFloat("value", 0);
-  const TensorView one{element, {y.type.dtype, {1}}};
-  if (value == 0)
-    std::memset(element, 0, static_cast<size_t>(dtypeBytes(y.type.dtype)));
-  else
-    storeBlock(one, 0, 1, &value);
+/// The elements that both tensors have: the borders are constant, and may be negative.
+StridedBox sharedBox(const Attributes& a, const Shape& x, const Shape& y) {
+  const std::vector<int64_t> pads = a.getInts("pads"), from = denseStrides(x), to = denseStrides(y);
+  StridedBox box;
+  for (size_t d = 0; d < x.size(); ++d) {
+    const int64_t first = std::max<int64_t>(0, -pads[d]), last = std::min(x[d], y[d] - pads[d]);
+    box.add(std::max<int64_t>(0, last - first), from[d], to[d]);
+    box.fromOffset += first * from[d];
+    box.toOffset += (first + pads[d]) * to[d];
+  }
+  return box;
 }
 
-void padForward(CpuContext&, const KernelCall& call) {
+void fillConstant(CpuContext& context, const TensorView& y, double value) {
+  if (value == 0 || y.type.elements() == 0) return fillZero(context, y);
+  storeBlock(y, 0, 1, &value);
+  StridedBox repeat;
+  repeat.add(y.type.elements() - 1, 0, 1);
+  repeat.toOffset = 1;
+  copyBox(context, repeat, y, y);
+}
+
+void padForward(CpuContext& context, const KernelCall& call) {
   const TensorView &x = call.inputs[0], &y = call.outputs[0];
+  const Attributes& a = call.op->attributes;
+  if (padMode(a) == PadMode::constant) {
+    fillConstant(context, y, a.getFloat("value", 0));
+    return copyBox(context, sharedBox(a, x.type.shape, y.type.shape), x, y);
+  }
   const auto bytes = static_cast<size_t>(dtypeBytes(x.type.dtype));
-  alignas(8) char constant[8];
-  writeConstant(call, y, constant);
   forPadded(call, x.type.shape, y.type.shape, [&](int64_t at, int64_t place) {
-    const char* from = place < 0 ? constant : x.as<char>() + static_cast<size_t>(place) * bytes;
-    std::memcpy(y.as<char>() + static_cast<size_t>(at) * bytes, from, bytes);
+    std::memcpy(y.as<char>() + static_cast<size_t>(at) * bytes,
+                x.as<char>() + static_cast<size_t>(place) * bytes, bytes);
   });
 }
 
 void padBackward(CpuContext& context, const KernelCall& call) {
   const TensorView &dy = *call.outputGradient(0), &dx = *call.inputGradient(0);
+  const Attributes& a = call.op->attributes;
   fillZero(context, dx);
+  if (padMode(a) == PadMode::constant)
+    return copyBox(context, sharedBox(a, dx.type.shape, dy.type.shape).reversed(), dy, dx);
   withFloatType(call, [&](auto number) {
     using A = decltype(number);
     forPadded(call, dx.type.shape, dy.type.shape, [&](int64_t at, int64_t place) {
-      if (place < 0) return;
-      A a, b;
-      const A sum = *loadBlock(dx, place, 1, &a) + *loadBlock(dy, at, 1, &b);
+      A before, more;
+      const A sum = *loadBlock(dx, place, 1, &before) + *loadBlock(dy, at, 1, &more);
       storeBlock(dx, place, 1, &sum);
     });
   });

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "backend/cpu/simd.h"
+
 namespace meshplan {
 
 /// Random numbers by place, so that every rank draws for its part what one device would draw: the
@@ -13,15 +15,17 @@ class PlacedRandom {
  public:
   PlacedRandom(uint64_t seed, std::string_view name) : start_(mixed(seed) ^ hashOf(name)) {}
 
-  uint64_t at(uint64_t index) const { return mixed(start_ + index * kStep); }
+  MESHPLAN_INLINE uint64_t at(uint64_t index) const { return mixed(start_ + index * kStep); }
   /// Uniform in [0, 1), a multiple of 2^-53.
   double uniform(uint64_t index) const { return static_cast<double>(at(index) >> 11) * 0x1p-53; }
-  uint32_t word(uint64_t index) const { return static_cast<uint32_t>(at(index) >> 32); }
+  MESHPLAN_INLINE uint32_t word(uint64_t index) const {
+    return static_cast<uint32_t>(at(index) >> 32);
+  }
 
  private:
   static constexpr uint64_t kStep = 0x9e3779b97f4a7c15;
 
-  static uint64_t mixed(uint64_t z) {
+  static MESHPLAN_INLINE uint64_t mixed(uint64_t z) {
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
     z = (z ^ z >> 27) * 0x94d049bb133111eb;
     return z ^ z >> 31;

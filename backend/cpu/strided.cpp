@@ -8,10 +8,13 @@
 
 #include "backend/cpu/element.h"
 #include "backend/cpu/parallel.h"
+#include "backend/cpu/simd.h"
 #include "core/error.h"
 
 namespace meshplan {
 namespace {
+
+constexpr int64_t kSide = 32;
 
 void reorder(StridedBox& box, const std::vector<size_t>& order) {
   StridedBox sorted;
@@ -116,29 +119,34 @@ void copyRuns(const CpuContext& context, const StridedBox& box, const T* from, T
   });
 }
 
-/// The last two dimensions trade places: squares that fit the first-level cache.
+/// to[i, j] = from[j, i] through a square in the first-level cache, so that lines of either side
+/// are used whole at once (strides that are powers of two would evict each other).
+template <class T>
+MESHPLAN_SIMD void transposeSquare(const T* __restrict from, int64_t fromStride, T* __restrict to,
+                                   int64_t toStride, int64_t m, int64_t n) {
+  T square[kSide][kSide];
+  for (int64_t j = 0; j < n; ++j)
+    for (int64_t i = 0; i < m; ++i) square[j][i] = from[j * fromStride + i];
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < n; ++j) to[i * toStride + j] = square[j][i];
+}
+
+/// The last two dimensions trade places.
 template <class T>
 void copyTransposed(const CpuContext& context, const StridedBox& box, const T* from, T* to) {
-  constexpr int64_t kSide = 32;
   const size_t r = box.extents.size() - 2;
-  const int64_t m = box.extents[r], n = box.extents[r + 1];
-  const int64_t toStride = box.to[r], fromStride = box.from[r + 1];
-  const auto square = [&](int64_t fromAt, int64_t toAt, int64_t i0, int64_t i1) {
-    for (int64_t j0 = 0; j0 < n; j0 += kSide)
-      for (int64_t i = i0, j1 = std::min(n, j0 + kSide); i < i1; ++i)
-        for (int64_t j = j0; j < j1; ++j)
-          to[toAt + i * toStride + j] = from[fromAt + i + j * fromStride];
-  };
-  StridedBox strips = box;
-  strips.extents.resize(r);
+  const int64_t m = box.extents[r], n = box.extents[r + 1], fromStride = box.from[r + 1];
   const int64_t strip = std::min(m, kSide), count = ceilDiv(m, strip);
-  RowWalk all(box, 2);
-  parallelRanges(context, all.rows() * count, strip * n, [&](int64_t begin, int64_t end) {
+  const int64_t all = RowWalk(box, 2).rows() * count;
+  parallelRanges(context, all, strip * n, [&](int64_t begin, int64_t end) {
     RowWalk walk(box, 2);
     for (int64_t at = begin; at < end; ++at) {
       if (at == begin || at % count == 0) walk.seek(at / count);
-      const int64_t i0 = at % count * strip;
-      square(walk.from(), walk.to(), i0, std::min(m, i0 + strip));
+      const int64_t i = at % count * strip;
+      for (int64_t j = 0; j < n; j += kSide)
+        transposeSquare(from + walk.from() + i + j * fromStride, fromStride,
+                        to + walk.to() + i * box.to[r] + j, box.to[r], std::min(strip, m - i),
+                        std::min(kSide, n - j));
     }
   });
 }
