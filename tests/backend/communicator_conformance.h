@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#pragma once
 // What every communicator must do, as checks that all ranks of a group run together; they report
 // through GoogleTest's EXPECT and can run on threads or in processes.
-#pragma once
 
 #include <string>
 #include <vector>
