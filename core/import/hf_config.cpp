@@ -181,11 +181,23 @@ int64_t sequenceLength(HfSource source, int64_t positions, int64_t most, bool le
   return sequence;
 }
 
+namespace {
+
+/// The names in Hugging Face's transformers.activations.ACT2FN of GELU through tanh.
+bool isTanhGelu(const std::string& name) {
+  static constexpr const char* kNames[] = {"gelu_new", "gelu_fast", "gelu_pytorch_tanh",
+                                           "gelu_accurate", "gelu_python_tanh"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
+}  // namespace
+
 Activation activationNamed(HfSource source, const std::string& name, bool gated) {
   const bool silu = name == "silu" || name == "swish";
   const bool gelu = name.find("gelu") != std::string::npos;
   if (!silu && !gelu && name != "relu" && name != "tanh")
     source.model.warnings.push_back("the activation '" + name + "' is costed like gelu");
+  if (isTanhGelu(name)) return gated ? Activation::tanhGeglu : Activation::tanhGelu;
   if (gated) return silu ? Activation::swiglu : Activation::geglu;
   if (silu) return Activation::silu;
   return name == "relu" ? Activation::relu : name == "tanh" ? Activation::tanh : Activation::gelu;

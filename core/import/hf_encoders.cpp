@@ -163,9 +163,12 @@ TransformerStack readT5(HfSource s) {
   a.implementation = attentionImplementation(s.request);
   const std::string projection = c.text({"feed_forward_proj"}, "relu");
   const bool gated = projection.rfind("gated-", 0) == 0;
-  stack.feedForward = {c.size({"ffn", "d_ff"}),
-                       activationNamed(s, gated ? projection.substr(6) : projection, gated), false,
-                       stack.residualDropout};
+  const std::string activation = gated ? projection.substr(6) : projection;
+  // T5Config reads "gated-gelu" as gelu_new.
+  stack.feedForward = {
+      c.size({"ffn", "d_ff"}),
+      activationNamed(s, gated && activation == "gelu" ? "gelu_new" : activation, gated), false,
+      stack.residualDropout};
   return stack;
 }
 

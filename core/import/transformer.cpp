@@ -5,12 +5,13 @@ namespace meshplan {
 namespace {
 
 bool isGated(Activation a) {
-  return a == Activation::geglu || a == Activation::swiglu;
+  return a == Activation::geglu || a == Activation::tanhGeglu || a == Activation::swiglu;
 }
 
 std::string_view activationOperator(Activation a) {
   switch (a) {
     case Activation::gelu:
+    case Activation::tanhGelu:
       return "Gelu";
     case Activation::relu:
       return "Relu";
@@ -19,11 +20,17 @@ std::string_view activationOperator(Activation a) {
     case Activation::tanh:
       return "Tanh";
     case Activation::geglu:
+    case Activation::tanhGeglu:
       return "GeGLU";
     case Activation::swiglu:
       return "SwiGLU";
   }
   return "Gelu";
+}
+
+Attributes activationAttributes(Activation a) {
+  const bool tanhForm = a == Activation::tanhGelu || a == Activation::tanhGeglu;
+  return tanhForm ? Attributes{{"approximate", std::string("tanh")}} : Attributes{};
 }
 
 struct QueryKeyValue {
@@ -165,11 +172,15 @@ class LayerBuilder {
     return attend({q, k, v}, {}, false, module);
   }
 
+  TensorId activate(TensorId x, Activation a, const std::string& module) {
+    return writer_.add(activationOperator(a), {x}, activationAttributes(a), module, "activation");
+  }
+
   TensorId feedForward(TensorId x, const FeedForwardConfig& f, const std::string& part) {
     const std::string module = joinNames(prefix_, names_.feedForward, part);
     const int64_t factor = isGated(f.activation) ? 2 : 1;
     x = writer_.linear(x, checkedMul(factor, f.width), {f.bias, factor}, module, names_.up);
-    x = writer_.add(activationOperator(f.activation), {x}, {}, module, "activation");
+    x = activate(x, f.activation, module);
     x = writer_.dropout(x, f.dropout, module, "activation_dropout");
     return writer_.linear(x, hidden_, {f.bias}, module, names_.down);
   }
@@ -194,8 +205,7 @@ class LayerBuilder {
     const bool gated = isGated(stack_.feedForward.activation);
     x = expertLinear(x, checkedMul(gated ? 2 : 1, stack_.experts.width), gated ? 2 : 1, module,
                      names_.up);
-    x = writer_.add(activationOperator(stack_.feedForward.activation), {x}, {}, module,
-                    "activation");
+    x = activate(x, stack_.feedForward.activation, module);
     return expertLinear(x, hidden_, 1, module, names_.down);
   }
 

@@ -10,7 +10,8 @@
 namespace meshplan {
 
 /// Gated activations multiply two projections of the input: three weight matrices instead of two.
-enum class Activation : uint8_t { gelu, relu, silu, tanh, geglu, swiglu };
+/// tanhGelu and tanhGeglu: GELU approximated through tanh, as in GPT-2.
+enum class Activation : uint8_t { gelu, tanhGelu, relu, silu, tanh, geglu, tanhGeglu, swiglu };
 
 /// Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434, section 2.1): queries (if queryRank
 /// > 0), keys and values come from low-rank projections; only ropeDim dimensions of a head are

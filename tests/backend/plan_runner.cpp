@@ -66,6 +66,36 @@ void collectAll(Executor& executor, const TrainingModel& model, ParameterKind ki
   }
 }
 
+/// Copies what an operator makes while it is still in the arena.
+class Watch : public Profiler {
+ public:
+  Watch(Executor& executor, const std::string& name) : executor_(executor), name_(name) {}
+
+  void beginStep() override {}
+  void begin(uint32_t, uint32_t) override {}
+  void end(uint32_t index, uint32_t instruction) override {
+    const RankClass& stage =
+        executor_.program().rankClasses[static_cast<size_t>(executor_.groups().stage())];
+    const Call& call = stage.calls[index];
+    const Routine& routine = executor_.program().routines[call.routine];
+    const Instruction& in = routine.instructions[instruction];
+    if (in.kind != Instruction::Kind::compute || routine.kind == Routine::Kind::update) return;
+    const Operator& op = executor_.graph().op(in.op);
+    if (op.name != name_ || op.phase != Phase::forward) return;
+    const Operand& out = routine.bindings[instruction].outputs[0];
+    value_ = HostTensor(out.type);
+    const std::byte* from =
+        executor_.memory().buffer(routine, call, BufferIndex(out.index)) + out.offset;
+    std::copy_n(from, value_.bytes().size(), value_.bytes().data());
+  }
+  HostTensor take() { return std::move(value_); }
+
+ private:
+  Executor& executor_;
+  const std::string& name_;
+  HostTensor value_;
+};
+
 }  // namespace
 
 Plan planOf(const TrainingModel& model, int64_t globalBatch, const std::string& strategy,
@@ -100,15 +130,19 @@ TrainingRun runPlan(const TrainingModel& model, const Plan& plan,
     CpuDevice device(1);
     Executor executor(model.graph, program, device, world);
     setParameters(executor, [&](TensorId parameter) {
-      return initialValues(model.graph, parameter, settings.seed);
+      return settings.initial ? settings.initial(model.graph.tensor(parameter))
+                              : initialValues(model.graph, parameter, settings.seed);
     });
+    Watch watch(executor, settings.watched);
     Executor::Options options;
     options.optimizer = settings.optimizer;
     options.optimizer.kind = plan.training.optimizer;
     for (int s = 0; s < settings.steps; ++s) {
       options.optimizer.step = s + 1;
+      options.profiler = s == 0 ? &watch : nullptr;
       const double loss = executor.step(views, options);
       if (world.rank() == 0) result.losses.push_back(loss);
+      if (s == 0 && world.rank() == 0) result.watched = watch.take();
       if (s == 0) collectAll(executor, model, ParameterKind::gradient, result.gradients);
     }
     collectAll(executor, model, ParameterKind::weights, result.weights);

@@ -31,12 +31,17 @@ struct TrainingRun {
   std::vector<double> losses;                   // by step
   std::map<std::string, HostTensor> gradients;  // after the first step, by parameter name
   std::map<std::string, HostTensor> weights;    // after the last
+  HostTensor watched;                           // RunSettings::watched of the first step
 };
 
 struct RunSettings {
   int steps = 1;
   OptimizerSettings optimizer;
   uint64_t seed = 7;
+  /// Weights before the first step; without it random ones from the seed.
+  std::function<HostTensor(const Tensor& parameter)> initial;
+  /// An operator whose first output is kept as rank 0 has it.
+  std::string watched;
   /// Changes the program before it runs (for tests that break it).
   std::function<void(Program&)> change;
 };

@@ -269,6 +269,20 @@ TEST(HfConfig, AttentionIsFlashUnlessAskedOtherwise) {
   EXPECT_EQ(errorOf(llama(""), request).kind(), ErrorKind::usage);
 }
 
+TEST(HfConfig, GeluIsExactOrThroughTanhAsTheNameSays) {
+  const auto form = [](const std::string& act) {
+    const Model model = build(R"({"model_type":"gpt2","vocab_size":64,"n_positions":8,"n_embd":16,
+                                  "n_layer":1,"n_head":2,"activation_function":")" +
+                              act + "\"}");
+    const Operator& op = operatorNamed(model.graph, "transformer.h.0.mlp.activation");
+    EXPECT_EQ(op.def->name, "Gelu");
+    return op.attributes.getString("approximate", "none");
+  };
+  EXPECT_EQ(form("gelu"), "none");
+  for (const char* act : {"gelu_new", "gelu_fast", "gelu_pytorch_tanh"})
+    EXPECT_EQ(form(act), "tanh");
+}
+
 TEST(HfConfig, AnUnknownTypeNamesTheNearestAndOffersAs) {
   const std::string text = R"({"model_type":"lama","vocab_size":1000,"hidden_size":64,
       "intermediate_size":128,"num_hidden_layers":2,"num_attention_heads":8})";
