@@ -228,11 +228,11 @@ std::vector<OperatorStrategy> strategiesOf(const TrainingModel& model, OpId forw
 Bytes statisticBytes(const Operator& op, const LoopNest& nest, const LocalOperator& local,
                      int8_t axis, int64_t ranks) {
   if (axis < 0 || nest.axes[static_cast<size_t>(axis)].kind != AxisKind::normalised) return {};
-  const bool loss = op.def->opClass == OpClass::loss, gradient = !op.outputSlots.empty();
-  const int64_t values = loss ? (gradient ? 0 : 3) : 2;
+  if (op.def->opClass != OpClass::loss || !op.outputSlots.empty()) return {};
   int64_t elements = 0;
   for (const TensorType& t : local.inputs) elements = std::max(elements, t.elements());
-  return Bytes(4 * values * elements / (nest.axes[static_cast<size_t>(axis)].extent / ranks));
+  const int64_t rows = elements / (nest.axes[static_cast<size_t>(axis)].extent / ranks);
+  return Bytes(3 * 4 * rows * ranks);
 }
 
 }  // namespace meshplan

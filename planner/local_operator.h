@@ -58,10 +58,9 @@ std::vector<OperatorStrategy> strategiesOf(const TrainingModel& model, OpId forw
                                            const ScaledOperator& op, const StageMesh& mesh,
                                            bool sequenceParallel);
 
-/// Bytes of the statistics (row maxima and sums, fp32) that an operator all-reduces itself when
-/// `axis` is split and normalised; 0 otherwise. A forward pass shares two values per row, a
-/// cross-entropy three (maximum, sum, target logit: Megatron-LM's vocabulary-parallel loss), a
-/// backward pass two, a cross-entropy's none.
+/// Bytes of the statistics that all ranks gather when a loss splits the `axis` it normalises: three
+/// fp32 per row and rank (SplitLoss); 0 for anything else, and for gradients, which read them
+/// again.
 Bytes statisticBytes(const Operator& op, const LoopNest& nest, const LocalOperator& local,
                      int8_t axis, int64_t ranks);
 

@@ -127,7 +127,7 @@ class ShardingProblem::Pricer {
                     const OperatorStrategy& s) const {
     const Bytes bytes = statisticBytes(op, nest, local, s.tensor, question_.mesh.tensor);
     return bytes.value == 0 ? 0
-                            : collective(CollectiveKind::allReduce,
+                            : collective(CollectiveKind::allGather,
                                          static_cast<double>(bytes.value), question_.tensorGroup);
   }
 
