@@ -62,7 +62,7 @@ class ChunkLowering {
     weights_.begin();
     if (chunk_ > 0) receive(b, chunk_ - 1, false, firstBlock_ - 1, versions);
     for (size_t block = firstBlock_; block < endBlock_; ++block) {
-      weights_.gather(b, block);
+      weights_.beginBlock(b, block);
       const Block& range = model_.chain.blocks[block];
       for (uint32_t i = range.begin; i < range.end; ++i)
         lowerOperator(b, versions, OpId(i), false, -1);
@@ -136,7 +136,7 @@ class ChunkLowering {
       if (root != t && b.binds() && parameters_.indexOf(root) < 0)
         throw Error(ErrorKind::runtime, "a view of parameter '" + graph_.tensor(root).name +
                                             "' in another stage cannot be executed");
-      operand = parameters_.indexOf(root) < 0 ? Operand{} : weights_.read(root, instruction, waits);
+      if (parameters_.indexOf(root) >= 0) operand = weights_.read(b, root, instruction, waits);
     } else if (graph_.tensor(root).producer.valid()) {
       const Version v = require(b, versions, t, where, notBefore);
       waits.push_back(v.ready);
@@ -219,7 +219,7 @@ class ChunkLowering {
     const int32_t gate =
         chunk_ + 1 < plan_.chunks() ? receive(b, chunk_, true, endBlock_ - 1, gradients) : -1;
     for (size_t block = endBlock_; block-- > firstBlock_;) {
-      weights_.gather(b, block);
+      weights_.beginBlock(b, block);
       if (plan_.recompute == Recompute::full && model_.recomputable[block])
         recomputeBlock(b, versions, block, gate);
       const Block& range = model_.chain.blocks[block];

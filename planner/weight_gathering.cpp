@@ -28,41 +28,45 @@ std::vector<WeightGathering::Gathered> WeightGathering::gathersOf(size_t block) 
   return gathers;
 }
 
-void WeightGathering::gather(RoutineBuilder& b, size_t block) {
+void WeightGathering::beginBlock(RoutineBuilder& b, size_t block) {
+  block_ = block;
   gathered_.clear();
   if (plan_.zeroStage < 3) return;
   gathered_ = gathersOf(block);
+  if (plan_.gatherSingly) return;
   const int32_t notBefore = blockEnds_.size() < 2 ? -1 : blockEnds_[blockEnds_.size() - 2];
-  for (Gathered& g : gathered_) {
-    Instruction gather;
-    gather.kind = Instruction::Kind::collective;
-    gather.stream = Stream::data;
-    gather.collective = CollectiveKind::allGather;
-    gather.axes = g.replicas;
-    gather.bytes = g.bytes;
-    if (plan_.gatherSingly) gather.drains = streamBit(Stream::compute);
-    g.buffer = b.allocate(gather, blockName(model_.graph, model_.chain.blocks[block]) + ".weights",
-                          {}, g.bytes, MemoryCategory::weights);
-    Binding binding;
-    if (b.binds()) {
-      int64_t offset = 0;
-      for (TensorId t : g.parameters) {
-        const LocalParameter& p = parameters_.at(t);
-        binding.inputs.push_back(parameterOperand(Operand::Place::weights, t, p.type));
-        binding.outputs.push_back(bufferOperand(g.buffer, p.type, offset));
-        offset += p.weightBytes().value;
-      }
-    }
-    g.ready = b.add(std::move(gather), {notBefore}, std::move(binding));
-  }
+  for (Gathered& g : gathered_) gather(b, g, notBefore, 0);
 }
 
-Operand WeightGathering::read(TensorId parameter, Instruction& instruction,
-                              std::vector<int32_t>& waits) const {
-  for (const Gathered& g : gathered_) {
+void WeightGathering::gather(RoutineBuilder& b, Gathered& g, int32_t notBefore,
+                             uint8_t drains) const {
+  Instruction gather;
+  gather.kind = Instruction::Kind::collective;
+  gather.stream = Stream::data;
+  gather.collective = CollectiveKind::allGather;
+  gather.axes = g.replicas;
+  gather.bytes = g.bytes;
+  gather.drains = drains;
+  g.buffer = b.allocate(gather, blockName(model_.graph, model_.chain.blocks[block_]) + ".weights",
+                        {}, g.bytes, MemoryCategory::weights);
+  Binding binding;
+  int64_t offset = 0;
+  for (size_t i = 0; b.binds() && i < g.parameters.size(); ++i) {
+    const LocalParameter& p = parameters_.at(g.parameters[i]);
+    binding.inputs.push_back(parameterOperand(Operand::Place::weights, g.parameters[i], p.type));
+    binding.outputs.push_back(bufferOperand(g.buffer, p.type, offset));
+    offset += p.weightBytes().value;
+  }
+  g.ready = b.add(std::move(gather), {notBefore}, std::move(binding));
+}
+
+Operand WeightGathering::read(RoutineBuilder& b, TensorId parameter, Instruction& instruction,
+                              std::vector<int32_t>& waits) {
+  for (Gathered& g : gathered_) {
     int64_t offset = 0;
     for (TensorId t : g.parameters) {
       if (t == parameter) {
+        if (g.ready < 0) gather(b, g, -1, streamBit(Stream::compute));
         waits.push_back(g.ready);
         instruction.reads.push_back(g.buffer);
         return bufferOperand(g.buffer, {}, offset);

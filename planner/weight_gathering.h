@@ -19,14 +19,15 @@ class WeightGathering {
 
   /// Forgets the blocks of the routine before.
   void begin() { blockEnds_.clear(); }
-  /// Appends the gathers of a block; does nothing below ZeRO-3.
-  void gather(RoutineBuilder& b, size_t block);
+  /// Appends the gathers of a block, unless they go singly; does nothing below ZeRO-3.
+  void beginBlock(RoutineBuilder& b, size_t block);
   /// The instructions of the block last gathered end at the builder's size.
   void endBlock(const RoutineBuilder& b) { blockEnds_.push_back(b.size() - 1); }
 
   /// Makes an instruction wait for and read what it needs of the gathered weights, and says where
-  /// they are.
-  Operand read(TensorId parameter, Instruction& instruction, std::vector<int32_t>& waits) const;
+  /// they are. A single gather comes before the first reader, when all computing so far has ended.
+  Operand read(RoutineBuilder& b, TensorId parameter, Instruction& instruction,
+               std::vector<int32_t>& waits);
 
  private:
   struct Gathered {
@@ -37,11 +38,13 @@ class WeightGathering {
     BufferIndex buffer = 0;
   };
   std::vector<Gathered> gathersOf(size_t block) const;
+  void gather(RoutineBuilder& b, Gathered& gathered, int32_t notBefore, uint8_t drains) const;
 
   const TrainingModel& model_;
   const Plan& plan_;
   const ChunkParameters& parameters_;
   std::vector<int32_t> blockEnds_;  // last instruction of each block lowered so far
+  size_t block_ = 0;
   std::vector<Gathered> gathered_;
 };
 
