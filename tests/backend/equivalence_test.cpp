@@ -129,6 +129,8 @@ std::vector<std::pair<int64_t, std::string>> strategiesOf(const Subject& subject
               if (pp > 1) text += fmt::format(",schedule={}", schedule);
               if (interleaved) text += ",vpp=2";
               if (tp > 1 && choice % 2 == 0) text += ",sp=on";
+              if (zero == 3 && choice % 2 == 1) text += ",gather=parameter";
+              if (pp > 1 && choice % 4 == 1) text += ",transfers=blocking";
               strategies.emplace_back(dp * tp * pp, text);
             }
         }
