@@ -5,11 +5,25 @@
 #include <memory>
 #include <string>
 
+#include "core/error.h"
 #include "core/tensor.h"
 
 namespace meshplan {
 
 enum class ReduceOp : uint8_t { sum, max };
+
+/// What calls throw once the ranks cannot go on together: Error(runtime). `gaveUp` when a rank
+/// called `abort` and so has said itself what went wrong.
+class PeerError : public Error {
+ public:
+  PeerError(const std::string& problem, bool gaveUp)
+      : Error(ErrorKind::runtime, problem), gaveUp_(gaveUp) {}
+
+  bool gaveUp() const { return gaveUp_; }
+
+ private:
+  bool gaveUp_;
+};
 
 /// One rank's end of a group of ranks. Every rank of the group calls the same operations in the
 /// same order with the same counts; calls block until this rank may reuse its memory. Sums are made
@@ -19,7 +33,7 @@ enum class ReduceOp : uint8_t { sum, max };
 /// alike.
 ///
 /// A peer that dies, stops answering (see comm/liveness in the implementations) or calls `abort`
-/// makes every pending and later call throw Error(runtime) that names that rank of the world.
+/// makes every pending and later call throw PeerError that names that rank of the world.
 class Communicator {
  public:
   virtual ~Communicator() = default;

@@ -12,6 +12,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <optional>
 
 #include "backend/comm/meeting_file.h"
@@ -182,8 +184,9 @@ void Launch::noteEnd(RankProcess& process, int status) {
   process.exit = WIFEXITED(status) ? WEXITSTATUS(status) : exitCode(ErrorKind::runtime);
   const bool ours = sent_ != 0 || received_ != 0;
   if (WIFSIGNALED(status) && !ours)
-    fmt::print(stderr, "error: rank {} was killed by signal {} ({})\n", process.rank,
-               WTERMSIG(status), strsignal(WTERMSIG(status)));
+    fmt::print(stderr, "{}rank {} was killed by signal {} ({})\n",
+               process.rank == 0 ? "error: " : "", process.rank, WTERMSIG(status),
+               strsignal(WTERMSIG(status)));
   if (*process.exit != 0 && !failed_) failed_ = Clock::now();
 }
 
@@ -199,8 +202,9 @@ void Launch::handleSignals() {
   while (const auto info = signals_.next()) {
     const int signal = int(info->ssi_signo);
     if (signal == SIGCHLD) continue;
+    const bool again = received_ != 0;
     received_ = signal;
-    if (!failed_) failed_ = Clock::now();
+    if (!failed_ && (again || signal != SIGINT)) failed_ = Clock::now();
     // The terminal sends Ctrl-C to all processes itself.
     if (info->ssi_code != SI_KERNEL) endAll(signal, false);
   }
@@ -256,6 +260,18 @@ int Launch::run() {
 }
 
 }  // namespace
+
+std::vector<std::string> ownCommand() {
+  std::ifstream in("/proc/self/cmdline", std::ios::binary);
+  std::vector<std::string> command;
+  for (std::string argument; std::getline(in, argument, '\0');) command.push_back(argument);
+  std::error_code ignored;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", ignored);
+  // A program that was replaced since it started has no path any more.
+  const bool there = std::filesystem::exists(program, ignored);
+  command.at(0) = there ? program.string() : "/proc/self/exe";
+  return command;
+}
 
 int launchProcesses(const std::vector<std::string>& command, int ranks) {
   if (ranks < 1)

@@ -17,8 +17,10 @@ namespace {
 
 std::atomic<bool> stopRequested{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
+bool silent = false;
 
 void message(std::string_view kind, std::string_view text) {
+  if (silent) return;
   clearProgress();
   fmt::print(stderr, "{}\n", wrap(fmt::format("{}: {}", kind, text), 100, "  "));
 }
@@ -53,8 +55,12 @@ void note(std::string_view text) {
   message("note", text);
 }
 
+void silenceMessages() {
+  silent = true;
+}
+
 void showProgress(const std::string& line) {
-  if (messagesAreTerminal()) fmt::print(stderr, "\r\x1b[K{}", line);
+  if (messagesAreTerminal() && !silent) fmt::print(stderr, "\r\x1b[K{}", line);
 }
 
 void clearProgress() {

@@ -18,6 +18,9 @@ void print(std::string_view data);
 void warn(std::string_view text);
 void note(std::string_view text);
 
+/// From now on `warn`, `note` and `showProgress` do nothing: other ranks than 0 say only errors.
+void silenceMessages();
+
 /// One line on stderr that is written over, on a terminal only; `clearProgress` removes it.
 void showProgress(const std::string& line);
 void clearProgress();

@@ -91,7 +91,7 @@ struct InProcessWorld::State {
   std::unique_ptr<Communicator> open(Group& group, int member);
   Group& splitGroup(const Group& parent, uint64_t number, int colour, std::vector<int> ranks);
 
-  void fail(const std::string& what);
+  void fail(const std::string& what, bool gaveUp = false);
   void throwIfFailed();
   /// Waits until `progress` has passed a value: true; or false because the world has failed, if
   /// `mayFail`. `lock` holds the mutex of `progress`.
@@ -104,7 +104,7 @@ struct InProcessWorld::State {
   std::map<std::tuple<const Group*, uint64_t, int>, std::unique_ptr<Group>> groups;
   std::vector<std::optional<Waiting>> waiting;  // by rank
   std::vector<int> open_;                       // communicators of each rank; -1: none yet
-  std::string failure;
+  std::optional<PeerError> failure;
   std::atomic<bool> failed{false};
 
  private:
@@ -338,7 +338,7 @@ void InProcess::receive(void* data, int64_t bytes, int from) {
 }
 
 void InProcess::abort(const std::string& reason) {
-  world_.fail(fmt::format("rank {} gave up: {}", worldRank(member_), reason));
+  world_.fail(fmt::format("rank {} gave up: {}", worldRank(member_), reason), true);
 }
 
 std::vector<int> firstIntegers(int count) {
@@ -370,17 +370,17 @@ Group& World::splitGroup(const Group& parent, uint64_t number, int colour, std::
   return *group;
 }
 
-void World::fail(const std::string& what) {
+void World::fail(const std::string& what, bool gaveUp) {
   const std::lock_guard lock(mutex);
   if (failed) return;
-  failure = what;
+  failure.emplace(what, gaveUp);
   failed = true;
 }
 
 void World::throwIfFailed() {
   if (!failed) return;
   const std::lock_guard lock(mutex);
-  throw Error(ErrorKind::runtime, failure);
+  throw *failure;
 }
 
 void World::spin(const Progress& progress, uint64_t value) const {

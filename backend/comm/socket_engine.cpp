@@ -127,7 +127,7 @@ void SocketEngine::receive(uint64_t group, const Inbound& in) {
 
 void SocketEngine::abort(const std::string& reason) {
   const Lock lock(mutex_);
-  fail(fmt::format("rank {} gave up: {}", rank_, reason));
+  fail(PeerError(fmt::format("rank {} gave up: {}", rank_, reason), true));
   moveBytes();
 }
 
@@ -192,7 +192,10 @@ void SocketEngine::arrived(int rank, const FrameHeader& header, std::unique_ptr<
       return liveness_.heard(rank, status, Clock::now());
     }
     case FrameHeader::failure:
-      return fail(std::string(reinterpret_cast<const char*>(data.get()), header.bytes), false);
+    case FrameHeader::gaveUp: {
+      const std::string what(reinterpret_cast<const char*>(data.get()), header.bytes);
+      return fail(PeerError(what, header.kind == FrameHeader::gaveUp), Heard::fromPeer);
+    }
     case FrameHeader::goodbye:
       ended_[size_t(rank)] = true;
       liveness_.ended(rank);
@@ -258,22 +261,24 @@ void SocketEngine::lost(int rank) {
 }
 
 // Memory of callers must not be touched once they have thrown.
-void SocketEngine::fail(const std::string& what, bool tellOthers) {
+void SocketEngine::fail(const PeerError& failure, Heard heard) {
   if (failure_) return;
-  failure_ = what;
+  failure_.emplace(failure);
+  const std::string what = failure.what();
+  const auto kind = failure.gaveUp() ? FrameHeader::gaveUp : FrameHeader::failure;
   failedAt_ = Clock::now();
   for (auto& [key, channel] : channels_) channel.wanted = nullptr;
   for (size_t r = 0; r < links_.size(); ++r) {
     links_[r].letGo();
-    if (tellOthers && links_[r].open() && !ended_[r])
-      links_[r].sendCopy({.kind = FrameHeader::failure, .bytes = what.size()}, what.data());
+    if (heard == Heard::here && links_[r].open() && !ended_[r])
+      links_[r].sendCopy({.kind = kind, .bytes = what.size()}, what.data());
   }
 }
 
 void SocketEngine::throwIfFailed() {
   if (!failure_) return;
   thrown_ = true;
-  throw Error(ErrorKind::runtime, *failure_);
+  throw *failure_;
 }
 
 RankStatus SocketEngine::status() const {
@@ -315,7 +320,7 @@ void SocketEngine::endProcessIfStuck() {
   if (options_.exitAfterFailure == 0ms) return;
   const Clock::duration grace = thrown_ ? kTearDownTime : options_.exitAfterFailure;
   if (Clock::now() - failedAt_ < grace) return;
-  fmt::print(stderr, "error: {} (rank {} was busy and is ended)\n", *failure_, rank_);
+  fmt::print(stderr, "error: {} (rank {} was busy and is ended)\n", failure_->what(), rank_);
   std::fflush(nullptr);
   _exit(exitCode(ErrorKind::runtime));
 }

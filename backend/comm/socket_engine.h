@@ -15,6 +15,7 @@
 
 #include "backend/comm/liveness.h"
 #include "backend/comm/peer_link.h"
+#include "backend/communicator.h"
 
 namespace meshplan {
 
@@ -101,7 +102,9 @@ class SocketEngine final : private PeerLink::Receiver {
   void failOnEnded(const Waiting& waiting);
   void moveBytes();
   void lost(int rank);
-  void fail(const std::string& what, bool tellOthers = true);
+  enum class Heard : uint8_t { here, fromPeer };
+  void fail(const PeerError& failure, Heard heard = Heard::here);
+  void fail(const std::string& what) { fail(PeerError(what, false)); }
   void throwIfFailed();
   void failIfEnded(int rank, const CommCall& call);
   RankStatus status() const;
@@ -122,7 +125,7 @@ class SocketEngine final : private PeerLink::Receiver {
   std::vector<char> ended_, goodbyeHeard_;
   std::map<ChannelKey, Channel> channels_;
   Liveness liveness_;
-  std::optional<std::string> failure_;
+  std::optional<PeerError> failure_;
   Clock::time_point failedAt_, lastWait_, lastHeartbeat_, lastTick_;
   bool thrown_ = false, leaving_ = false, stop_ = false;
   int waiters_ = 0;

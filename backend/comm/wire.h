@@ -34,7 +34,7 @@ class Fd {
 /// rank of the world.
 struct FrameHeader {
   static constexpr uint32_t kMagic = 0x4d50'4c31;
-  enum Kind : uint32_t { message, part, heartbeat, failure, goodbye, goodbyeHeard };
+  enum Kind : uint32_t { message, part, heartbeat, failure, gaveUp, goodbye, goodbyeHeard };
 
   uint32_t magic = kMagic;
   uint32_t kind = heartbeat;

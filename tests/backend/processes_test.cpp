@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ranks as real processes: started, killed, stopped, and left alone.
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <functional>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "tests/child_process.h"
 
 namespace meshplan {
 namespace {
@@ -31,62 +28,6 @@ double secondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-bool waitUntil(const std::function<bool()>& condition, std::chrono::seconds within = 20s) {
-  const auto until = Clock::now() + within;
-  while (!condition())
-    if (Clock::now() > until)
-      return false;
-    else
-      std::this_thread::sleep_for(5ms);
-  return true;
-}
-
-/// A program with its output in files of a folder of its own; killed at the end if it still runs.
-class Program {
- public:
-  Program(const std::filesystem::path& folder, const std::string& name,
-          const std::vector<std::string>& arguments,
-          const std::vector<std::string>& environment = {})
-      : out_(folder / (name + ".out")), err_(folder / (name + ".err")) {
-    std::vector<const char*> argv{kProgram.c_str()};
-    for (const auto& a : arguments) argv.push_back(a.c_str());
-    argv.push_back(nullptr);
-    pid_ = fork();
-    if (pid_ != 0) return;
-    for (const auto& [path, fd] : {std::pair(out_, 1), std::pair(err_, 2)})
-      dup2(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), fd);
-    for (const auto& v : environment) putenv(const_cast<char*>(v.c_str()));
-    execv(argv[0], const_cast<char**>(argv.data()));
-    _exit(127);
-  }
-  ~Program() {
-    if (exit_ >= 0) return;
-    kill(pid_, SIGKILL);
-    waitpid(pid_, nullptr, 0);
-  }
-
-  pid_t pid() const { return pid_; }
-  std::string output() const { return read(out_); }
-  std::string errors() const { return read(err_); }
-  /// The exit code, 128 + signal, or -1 when it does not end in time.
-  int wait(std::chrono::seconds within = 30s) {
-    int status = 0;
-    if (!waitUntil([&] { return waitpid(pid_, &status, WNOHANG) == pid_; }, within)) return -1;
-    return exit_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  }
-
- private:
-  static std::string read(const std::filesystem::path& path) {
-    std::stringstream text;
-    text << std::ifstream(path).rdbuf();
-    return text.str();
-  }
-
-  std::filesystem::path out_, err_;
-  pid_t pid_ = -1;
-  int exit_ = -1;
-};
-
 class Processes : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -95,10 +36,11 @@ class Processes : public ::testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
-  Program launch(int ranks, const std::string& what,
-                 const std::vector<std::string>& environment = {}) {
-    return Program(folder_, "launch", {"launch", std::to_string(ranks), folder_.string(), what},
-                   environment);
+  ChildProcess launch(int ranks, const std::string& what,
+                      const std::vector<std::string>& environment = {}) {
+    return ChildProcess(folder_, "launch",
+                        {kProgram, "launch", std::to_string(ranks), folder_.string(), what},
+                        environment);
   }
   pid_t pidOf(int rank) {
     const auto path = folder_ / ("rank" + std::to_string(rank) + ".pid");
@@ -117,7 +59,7 @@ bool runs(pid_t pid) {
 }
 
 TEST_F(Processes, AddUpAndLeaveTheirOutputToRankZero) {
-  Program job = launch(4, "sum");
+  ChildProcess job = launch(4, "sum");
   EXPECT_EQ(job.wait(), 0) << job.errors();
   EXPECT_EQ(job.output(), "sum 10 over 4 ranks\n");
   EXPECT_THAT(job.errors(),
@@ -126,14 +68,14 @@ TEST_F(Processes, AddUpAndLeaveTheirOutputToRankZero) {
 }
 
 TEST_F(Processes, OneRankIsAJobToo) {
-  Program job = launch(1, "sum");
+  ChildProcess job = launch(1, "sum");
   EXPECT_EQ(job.wait(), 0) << job.errors();
   EXPECT_EQ(job.output(), "sum 1 over 1 ranks\n");
 }
 
 TEST_F(Processes, AKilledRankIsNamedByAllOthersWithinTwoSeconds) {
   for (const int victim : {0, 2}) {
-    Program job = launch(4, "loop");
+    ChildProcess job = launch(4, "loop");
     for (int r = 0; r < 4; ++r) pidOf(r);
     std::this_thread::sleep_for(100ms);
     const auto start = Clock::now();
@@ -157,7 +99,7 @@ TEST_F(Processes, AKilledRankIsNamedByAllOthersWithinTwoSeconds) {
 }
 
 TEST_F(Processes, ARankThatComputesEndsToo) {
-  Program job = launch(3, "busy");
+  ChildProcess job = launch(3, "busy");
   for (int r = 0; r < 3; ++r) pidOf(r);
   std::this_thread::sleep_for(100ms);
   const auto start = Clock::now();
@@ -168,7 +110,7 @@ TEST_F(Processes, ARankThatComputesEndsToo) {
 }
 
 TEST_F(Processes, AStoppedRankIsReportedAndMayGoOn) {
-  Program job = launch(3, "loop");
+  ChildProcess job = launch(3, "loop");
   const pid_t victim = pidOf(1);
   for (int r = 0; r < 3; ++r) pidOf(r);
   std::this_thread::sleep_for(100ms);
@@ -193,7 +135,7 @@ TEST_F(Processes, AStoppedRankIsReportedAndMayGoOn) {
 }
 
 TEST_F(Processes, ARankThatStaysStoppedIsGivenUp) {
-  Program job = launch(3, "loop", {"MESHPLAN_STRAGGLER_SECONDS=1"});
+  ChildProcess job = launch(3, "loop", {"MESHPLAN_STRAGGLER_SECONDS=1"});
   const pid_t victim = pidOf(2);
   for (int r = 0; r < 3; ++r) pidOf(r);
   const auto start = Clock::now();
@@ -206,20 +148,20 @@ TEST_F(Processes, ARankThatStaysStoppedIsGivenUp) {
 }
 
 TEST_F(Processes, TheFirstCauseGivesTheExitCode) {
-  Program job = launch(4, "input-error");
+  ChildProcess job = launch(4, "input-error");
   EXPECT_EQ(job.wait(), 3);
   EXPECT_THAT(job.errors(), AllOf(HasSubstr("[rank 2] error: a broken file"),
                                   HasSubstr("[rank 1] error: rank 2 gave up: a broken file")));
 }
 
 TEST_F(Processes, WaitingForARankThatHasEndedIsAnError) {
-  Program job = launch(3, "leave");
+  ChildProcess job = launch(3, "leave");
   EXPECT_EQ(job.wait(), 5);
   EXPECT_THAT(job.errors(), HasSubstr("waits in barrier, but rank 1 has ended"));
 }
 
 TEST_F(Processes, ATerminatedLauncherEndsItsRanks) {
-  Program job = launch(3, "loop");
+  ChildProcess job = launch(3, "loop");
   std::vector<pid_t> ranks;
   for (int r = 0; r < 3; ++r) ranks.push_back(pidOf(r));
   kill(job.pid(), SIGTERM);
@@ -228,7 +170,7 @@ TEST_F(Processes, ATerminatedLauncherEndsItsRanks) {
 }
 
 TEST_F(Processes, NoRankOutlivesAKilledLauncher) {
-  Program job = launch(3, "loop");
+  ChildProcess job = launch(3, "loop");
   std::vector<pid_t> ranks;
   for (int r = 0; r < 3; ++r) ranks.push_back(pidOf(r));
   kill(job.pid(), SIGKILL);
@@ -259,11 +201,12 @@ TEST_F(Processes, TorchrunsAndSrunsEnvironmentsMakeAWorldOnOneHost) {
         "SLURM_NNODES=1",    "SLURM_JOB_ID=" + job, "SLURM_STEP_NODELIST=here"};
   };
   for (const std::string launcher : {"torchrun", "srun"}) {
-    std::vector<std::unique_ptr<Program>> ranks;
+    std::vector<std::unique_ptr<ChildProcess>> ranks;
     for (const int r : {2, 1, 0})
-      ranks.push_back(std::make_unique<Program>(
+      ranks.push_back(std::make_unique<ChildProcess>(
           folder_, launcher + std::to_string(r),
-          std::vector<std::string>{"rank", folder_.string(), "sum"}, variables(launcher, r)));
+          std::vector<std::string>{kProgram, "rank", folder_.string(), "sum"},
+          variables(launcher, r)));
     for (const auto& rank : ranks) EXPECT_EQ(rank->wait(), 0) << rank->errors();
     EXPECT_EQ(ranks.back()->output(), "sum 6 over 3 ranks\n");
   }

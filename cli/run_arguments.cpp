@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/run_arguments.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "cli/planning.h"
+#include "core/error.h"
+
+namespace meshplan {
+namespace {
+
+/// Looks for two keys of a plan at the top level and reads nothing else.
+class PlanKeys : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  bool found() const { return plan_ && fingerprint_; }
+
+  bool key(string_t& name) override {
+    plan_ = plan_ || (depth_ == 1 && name == "plan");
+    fingerprint_ = fingerprint_ || (depth_ == 1 && name == "graph_fingerprint");
+    return !found();
+  }
+  bool start_object(size_t) override { return enter(); }
+  bool start_array(size_t) override { return enter(); }
+  bool end_object() override { return leave(); }
+  bool end_array() override { return leave(); }
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool parse_error(size_t, const std::string&, const nlohmann::json::exception&) override {
+    return false;
+  }
+
+ private:
+  bool enter() { return ++depth_ < 100; }
+  bool leave() { return --depth_, true; }
+
+  int depth_ = 0;
+  bool plan_ = false, fingerprint_ = false;
+};
+
+CLI::Option* number(CLI::Option* option) {
+  return option->type_name("X")->check(CLI::NonNegativeNumber)->capture_default_str();
+}
+
+CLI::Option* fraction(CLI::Option* option) {
+  return option->type_name("X")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+}
+
+}  // namespace
+
+bool isPlanFile(const std::string& path) {
+  if (!std::filesystem::is_regular_file(path)) return false;
+  std::ifstream in(path);
+  if ((in >> std::ws).peek() != '{') return false;
+  PlanKeys keys;
+  nlohmann::json::sax_parse(in, &keys, nlohmann::json::input_format_t::json, false);
+  return keys.found();
+}
+
+void RunArguments::addTo(CLI::App& app) {
+  app_ = &app;
+  model.addTo(app, false);
+  app.get_option("MODEL")->description(
+      "An .onnx file, a Hugging Face config.json (or its folder), a name of `meshplan models`, or "
+      "a plan that `meshplan plan --out` wrote");
+  app.add_option("-n,--ranks", ranks, "Ranks to run on (default: those of the plan, else 1)")
+      ->type_name("N")
+      ->check(countUpTo(1024));
+  app.add_option("--launch", launch,
+                 "Start the ranks as threads (the default) or processes of this host; not under "
+                 "mpirun, srun or torchrun, which have started them")
+      ->type_name("KIND")
+      ->check(oneOf({"threads", "processes"}));
+  app.add_option("--threads", threads,
+                 "Threads per rank (default: the cores of the host over its ranks)")
+      ->type_name("N")
+      ->check(countUpTo(1024));
+  app.add_option("-b,--global-batch", globalBatch, "Samples per step over all ranks")
+      ->type_name("N")
+      ->check(countUpTo(int64_t{1} << 32));
+  training.addTo(app);
+  training.precision = "fp32";
+  app.add_option("--strategy", strategy, "Limits on the plan, as of `meshplan plan`")
+      ->type_name("dp=2,tp=2,...");
+  app.add_option("--plan", plan, "Run the plan of this file, made by `meshplan plan --out`")
+      ->type_name("plan.json")
+      ->excludes("--strategy");
+  addTraining(app);
+  app.add_option("--trace", trace, "Write the last step as it was measured (.json or .pftrace)")
+      ->type_name("FILE");
+  format.addTo(app, {"table", "json"});
+}
+
+void RunArguments::addTraining(CLI::App& app) {
+  app.add_option("--steps", settings.steps, "Steps to train")
+      ->type_name("N")
+      ->check(countUpTo(int64_t{1} << 40))
+      ->capture_default_str();
+  app.add_option("--data", settings.data,
+                 "synthetic, idx:IMAGES,LABELS, npy:INPUT=FILE,..., tokens:FILE or text:FILE")
+      ->type_name("SOURCE")
+      ->capture_default_str();
+  addOptimizer(app);
+  app.add_option("--seed", settings.seed, "Seed of initial weights, data order and dropout")
+      ->type_name("N")
+      ->capture_default_str();
+  addCheckpoints(app);
+  app.add_option("--log-every", logEvery, "Print the loss every N steps")
+      ->type_name("N")
+      ->check(countUpTo(int64_t{1} << 40))
+      ->capture_default_str();
+}
+
+void RunArguments::addOptimizer(CLI::App& app) {
+  OptimizerSettings& o = settings.optimizer;
+  number(app.add_option("--lr", o.learningRate, "Learning rate"));
+  fraction(app.add_option("--momentum", o.momentum, "Momentum, with --optimizer momentum"));
+  fraction(app.add_option("--beta1", o.beta1, "Decay of Adam's first moment"));
+  fraction(app.add_option("--beta2", o.beta2, "Decay of Adam's second moment"));
+  number(app.add_option("--weight-decay", o.weightDecay, "Weight decay"));
+}
+
+void RunArguments::addCheckpoints(CLI::App& app) {
+  auto* weights =
+      app.add_option("--weights", settings.weights, "Start from the weights in this file")
+          ->type_name("FILE.safetensors");
+  app.add_option("--resume", settings.resume, "Go on from this checkpoint")
+      ->type_name("FILE.safetensors")
+      ->excludes(weights);
+  app.add_option("--checkpoint", settings.checkpoint, "Save weights and optimizer state here")
+      ->type_name("FILE.safetensors");
+  app.add_option("--checkpoint-every", settings.checkpointEvery,
+                 "Save every N steps (default: at the end)")
+      ->type_name("N")
+      ->check(countUpTo(int64_t{1} << 40));
+}
+
+void RunArguments::check() {
+  if (!trace.empty()) checkTraceName(trace);
+  if (!model.source.empty() && isPlanFile(model.source)) {
+    if (!plan.empty())
+      throw Error(ErrorKind::usage,
+                  fmt::format("two plans to run, {} and --plan {}", model.source, plan),
+                  "give one of them");
+    if (!strategy.empty())
+      throw Error(ErrorKind::usage, "--strategy has no effect on a plan that is made",
+                  "leave it out, or give the model")
+          .inFile(model.source);
+    plan = std::exchange(model.source, {});
+  }
+  if (model.source.empty() && plan.empty())
+    throw Error(ErrorKind::usage, "nothing to run", "give a model or a plan");
+}
+
+bool RunArguments::given(const std::string& option) const {
+  return app_->count(option) > 0;
+}
+
+std::vector<std::string> RunArguments::shared() const {
+  const OptimizerSettings& o = settings.optimizer;
+  return {fmt::format("--steps {}", settings.steps),
+          fmt::format("--data {}", settings.data),
+          fmt::format("--lr {}", o.learningRate),
+          fmt::format("--momentum {}", o.momentum),
+          fmt::format("--beta1 {}", o.beta1),
+          fmt::format("--beta2 {}", o.beta2),
+          fmt::format("--weight-decay {}", o.weightDecay),
+          fmt::format("--seed {}", settings.seed),
+          fmt::format("--weights {}", settings.weights),
+          fmt::format("--resume {}", settings.resume),
+          fmt::format("--checkpoint {}", settings.checkpoint),
+          fmt::format("--checkpoint-every {}", settings.checkpointEvery),
+          fmt::format("--trace {}", trace)};
+}
+
+}  // namespace meshplan

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/run_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "cli/terminal.h"
+#include "core/error.h"
+#include "planner/search/search.h"
+#include "profiles/load_cluster.h"
+
+namespace meshplan {
+namespace {
+
+Error notOfThePlan(const RunArguments& arguments, const std::string& planned,
+                   const std::string& remedy) {
+  return Error(ErrorKind::usage, "the plan is for " + planned, remedy).inFile(arguments.plan);
+}
+
+/// The plan's own batch, precision and optimizer hold.
+void checkAgainstPlan(const RunArguments& arguments, const Plan& plan) {
+  const TrainingOptions& t = plan.training;
+  const int64_t ranks = plan.mesh.ranks();
+  if (arguments.ranks > 0 && arguments.ranks != ranks)
+    throw notOfThePlan(arguments, fmt::format("{} ranks", ranks),
+                       "leave --ranks out, or plan again");
+  if (arguments.globalBatch > 0 && arguments.globalBatch != plan.globalBatch)
+    throw notOfThePlan(arguments, fmt::format("a global batch of {}", plan.globalBatch),
+                       "leave --global-batch out, or plan again");
+  if (arguments.given("--precision") && arguments.training.options().precision != t.precision)
+    throw notOfThePlan(arguments, std::string(precisionName(t.precision)),
+                       "leave --precision out, or plan again");
+  if (arguments.given("--optimizer") && arguments.training.options().optimizer != t.optimizer)
+    throw notOfThePlan(arguments, std::string(optimizerName(t.optimizer)),
+                       "leave --optimizer out, or plan again");
+}
+
+std::unique_ptr<Planning> planningOf(const RunArguments& arguments, const PlanFile& file) {
+  const ModelRequest request =
+      arguments.model.source.empty() ? file.model : arguments.model.request();
+  return std::make_unique<Planning>(request, file.plan.training,
+                                    loadCluster(fmt::format("{}xCPU", file.plan.mesh.ranks())),
+                                    std::nullopt);
+}
+
+RunPlan planOfFile(const RunArguments& arguments) {
+  const PlanFile file = readPlanFile(arguments.plan);
+  checkAgainstPlan(arguments, file.plan);
+  RunPlan chosen{planningOf(arguments, file), {}};
+  try {
+    chosen.report = evaluatePlan(chosen.planning->context(), planOf(file, *chosen.planning));
+  } catch (const Error& error) {
+    throw error.inFile(arguments.plan);
+  }
+  return chosen;
+}
+
+RunPlan searchPlan(const RunArguments& arguments, int64_t ranks) {
+  ClusterArguments cluster;
+  cluster.cluster = fmt::format("{}xCPU", ranks);
+  RunPlan chosen{loadPlanning(arguments.model, arguments.training, cluster), {}};
+  SearchOptions options;
+  options.filter = parseStrategy(arguments.strategy);
+  options.globalBatch =
+      arguments.globalBatch > 0 ? arguments.globalBatch : defaultGlobalBatch(*chosen.planning);
+  options.threads = static_cast<int>(std::max(std::thread::hardware_concurrency(), 1u));
+  options.stop = interrupted;
+  SearchResult result = searchPlans(chosen.planning->context(), options);
+  if (result.plans.empty())
+    throw Error(ErrorKind::infeasible, fmt::format("no plan for {} ranks", ranks),
+                "loosen --strategy, or choose a --global-batch that more numbers divide");
+  chosen.report = std::move(result.plans.front());
+  return chosen;
+}
+
+std::string fromRankZero(Communicator& world, std::string text) {
+  auto bytes = static_cast<int64_t>(text.size());
+  world.broadcast(&bytes, sizeof bytes, 0);
+  text.resize(static_cast<size_t>(bytes));
+  world.broadcast(text.data(), bytes, 0);
+  return text;
+}
+
+void compareOptions(Communicator& world, const RunArguments& arguments) {
+  const std::vector<std::string> own = arguments.shared();
+  for (const std::string& option : own) {
+    const std::string first = fromRankZero(world, option);
+    if (first != option)
+      throw Error(
+          ErrorKind::usage,
+          fmt::format("rank {} was started with {}, rank 0 with {}", world.rank(), option, first),
+          "start all ranks with the same options");
+  }
+}
+
+RunPlan planOfRankZero(const RunArguments& arguments, const std::string& text) {
+  const PlanFile file = planFromJson(text, "the plan of rank 0");
+  RunPlan chosen{planningOf(arguments, file), {}};
+  chosen.report.plan = planOf(file, *chosen.planning);
+  return chosen;
+}
+
+}  // namespace
+
+int64_t ranksToRun(const RunArguments& arguments) {
+  if (arguments.plan.empty()) return std::max<int64_t>(arguments.ranks, 1);
+  const PlanFile file = readPlanFile(arguments.plan);
+  checkAgainstPlan(arguments, file.plan);
+  return file.plan.mesh.ranks();
+}
+
+RunPlan chooseRunPlan(const RunArguments& arguments, int64_t ranks) {
+  return arguments.plan.empty() ? searchPlan(arguments, ranks) : planOfFile(arguments);
+}
+
+RunPlan agreeOnRunPlan(Communicator& world, const RunArguments& arguments) {
+  compareOptions(world, arguments);
+  if (world.rank() != 0) return planOfRankZero(arguments, fromRankZero(world, {}));
+  if (!arguments.plan.empty() && ranksToRun(arguments) != world.size())
+    throw notOfThePlan(
+        arguments,
+        fmt::format("{} ranks, and {} were started", ranksToRun(arguments), world.size()),
+        "start as many as the plan is for");
+  RunPlan chosen = chooseRunPlan(arguments, world.size());
+  fromRankZero(world, planToJson(planFileOf(*chosen.planning, chosen.report)));
+  return chosen;
+}
+
+}  // namespace meshplan

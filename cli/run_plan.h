@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "backend/communicator.h"
+#include "cli/planning.h"
+#include "cli/run_arguments.h"
+
+namespace meshplan {
+
+/// The plan that `meshplan run` runs, and the model it is for.
+struct RunPlan {
+  std::unique_ptr<Planning> planning;
+  PlanReport report;  // on other ranks than 0 the plan alone
+};
+
+/// How many ranks the arguments ask for: those of the plan file, --ranks, or 1. Throws Error(usage)
+/// when the two contradict each other.
+int64_t ranksToRun(const RunArguments& arguments);
+
+/// The plan of the file, or the best one for so many ranks. Throws Error(infeasible) when there is
+/// none, and Error(usage) when options contradict the plan.
+RunPlan chooseRunPlan(const RunArguments& arguments, int64_t ranks);
+
+/// Every rank calls it: rank 0 chooses, the others run its choice. Throws Error(usage) on a rank
+/// that was started with other options than rank 0, naming the first.
+RunPlan agreeOnRunPlan(Communicator& world, const RunArguments& arguments);
+
+}  // namespace meshplan

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/run_ranks.h"
+
+#include <fmt/format.h>
+
+#include <type_traits>
+
+#include "backend/clock_profiler.h"
+#include "backend/cpu/cpu_device.h"
+#include "cli/planning.h"
+#include "cli/terminal.h"
+#include "planner/lowering.h"
+
+namespace meshplan {
+namespace {
+
+static_assert(std::is_trivially_copyable_v<Span>);
+
+TrainingTask taskOf(const RunPlan& chosen, const Program& program) {
+  const TrainingModel& model = chosen.planning->training();
+  return {model.graph, program, model.referenceBatch, chosen.report.plan.globalBatch,
+          fingerprintText(graphFingerprint(model.graph, model.forwardOps))};
+}
+
+/// Whether this rank is the one of its stage whose steps are traced.
+bool represents(const MeshCoordinates& at) {
+  return at[0] == 0 && at[1] == 0 && at[2] == 0;
+}
+
+}  // namespace
+
+RunRanks::RunRanks(const RunArguments& arguments, const RunPlan& chosen)
+    : arguments_(arguments),
+      chosen_(chosen),
+      program_(lower(chosen.planning->training(), chosen.report.plan, {}, LoweredFor::execution)),
+      task_(taskOf(chosen, program_)),
+      log_(arguments, chosen) {}
+
+void RunRanks::announce(const HostShare& share, bool prints) {
+  threads_ = arguments_.threads > 0 ? static_cast<int>(arguments_.threads) : share.threads;
+  if (!prints) return;
+  if (share.ranks * threads_ > share.cores)
+    warn(
+        fmt::format("{} rank{} of {} thread{} share{} {} core{}: steps take longer than on as "
+                    "many cores as threads",
+                    share.ranks, share.ranks == 1 ? "" : "s", threads_, threads_ == 1 ? "" : "s",
+                    share.ranks == 1 ? "s" : "", share.cores, share.cores == 1 ? "" : "s"));
+  log_.announce(program_, threads_);
+}
+
+void RunRanks::train(Communicator& world) {
+  CpuDevice device(threads_);
+  const MeshCoordinates at = program_.mesh.coordinates(world.rank());
+  // Hosts have clocks of their own; the barrier ends everywhere at about the same time.
+  world.barrier();
+  ClockProfiler profiler(program_, static_cast<int>(at.back()), ClockProfiler::Clock::now());
+  TrainingSettings settings = arguments_.settings;
+  settings.optimizer.kind = chosen_.report.plan.training.optimizer;
+  if (!arguments_.trace.empty() && represents(at)) settings.profiler = &profiler;
+  trainRank(task_, settings, device, world, [&](const StepReport& report) {
+    if (world.rank() == 0) log_.add(report);
+    return !interrupted();
+  });
+  if (!arguments_.trace.empty()) gatherSpans(world, profiler.spans());
+}
+
+void RunRanks::gatherSpans(Communicator& world, const std::vector<Span>& mine) {
+  auto count = static_cast<int64_t>(mine.size());
+  if (world.rank() != 0) {
+    if (!represents(program_.mesh.coordinates(world.rank()))) return;
+    world.send(&count, sizeof count, 0);
+    world.send(mine.data(), count * static_cast<int64_t>(sizeof(Span)), 0);
+    return;
+  }
+  spans_ = mine;
+  for (int rank = 1; rank < world.size(); ++rank) {
+    if (!represents(program_.mesh.coordinates(rank))) continue;
+    world.receive(&count, sizeof count, rank);
+    const size_t before = spans_.size();
+    spans_.resize(before + static_cast<size_t>(count));
+    world.receive(spans_.data() + before, count * static_cast<int64_t>(sizeof(Span)), rank);
+  }
+}
+
+void RunRanks::finish(bool prints) const {
+  if (!prints) return;
+  log_.finish();
+  if (!arguments_.trace.empty())
+    writeTrace(arguments_.trace, program_, measuredTimeline(program_, spans_), task_.graph);
+}
+
+}  // namespace meshplan

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/training_log.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "cli/human.h"
+#include "cli/terminal.h"
+
+namespace meshplan {
+
+void TrainingLog::announce(const Program& program, int threads) const {
+  if (arguments_.format.format() == Format::json) return;
+  const Plan& plan = chosen_.report.plan;
+  const int64_t ranks = program.mesh.ranks();
+  Bytes arena;
+  for (const RankClass& c : program.rankClasses) arena = std::max(arena, c.arenaBytes);
+  print(fmt::format(
+      "{} ({} parameters) on {} rank{} of {} thread{}: {}\n"
+      "global batch {}, {}, {}, {} per rank\n",
+      bold(chosen_.planning->modelName()),
+      countText(static_cast<double>(chosen_.planning->training().graph.parameterCount())), ranks,
+      ranks == 1 ? "" : "s", threads, threads == 1 ? "" : "s", bold(chosen_.report.strategy),
+      plan.globalBatch, precisionName(plan.training.precision),
+      optimizerName(plan.training.optimizer), bytesText(arena)));
+}
+
+void TrainingLog::add(const StepReport& report) {
+  steps_.push_back(report);
+  const auto done = static_cast<int64_t>(steps_.size());
+  const auto samples = static_cast<double>(chosen_.report.plan.globalBatch);
+  const std::string line =
+      fmt::format("step {}  loss {:.4f}  {}  {} samples/s", report.step, report.loss,
+                  secondsText(Seconds(report.seconds)), groupedText(samples / report.seconds));
+  const bool logs =
+      done % arguments_.logEvery == 0 || done == arguments_.settings.steps || done == 1;
+  if (logs && arguments_.format.format() != Format::json) {
+    clearProgress();
+    print(line + "\n");
+  }
+  showProgress(progressBar() + line);
+}
+
+std::string TrainingLog::progressBar() const {
+  constexpr size_t kWidth = 20;
+  const auto steps = static_cast<size_t>(std::max<int64_t>(arguments_.settings.steps, 1));
+  const size_t filled = steps_.size() * kWidth / steps;
+  std::string bar = "[";
+  for (size_t i = 0; i < kWidth; ++i) bar += i < filled ? "█" : " ";
+  return bar + "] ";
+}
+
+double TrainingLog::medianSeconds() const {
+  if (steps_.empty()) return 0;
+  std::vector<double> times;
+  for (const StepReport& s : steps_) times.push_back(s.seconds);
+  const auto middle = times.begin() + static_cast<long>(times.size() / 2);
+  std::nth_element(times.begin(), middle, times.end());
+  return *middle;
+}
+
+void TrainingLog::printJson() const {
+  const double seconds = medianSeconds();
+  const auto samples = static_cast<double>(chosen_.report.plan.globalBatch);
+  nlohmann::json out = {{"strategy", chosen_.report.strategy},
+                        {"ranks", chosen_.report.plan.mesh.ranks()},
+                        {"median_step_seconds", seconds},
+                        {"samples_per_second", seconds > 0 ? samples / seconds : 0},
+                        {"steps", nlohmann::json::array()}};
+  for (const StepReport& s : steps_)
+    out["steps"].push_back({{"step", s.step}, {"loss", s.loss}, {"seconds", s.seconds}});
+  print(out.dump(2) + "\n");
+}
+
+void TrainingLog::finish() const {
+  clearProgress();
+  if (arguments_.format.format() == Format::json) return printJson();
+  if (steps_.empty()) return;
+  const double seconds = medianSeconds();
+  const auto samples = static_cast<double>(chosen_.report.plan.globalBatch);
+  const int64_t tokens = chosen_.planning->training().tokensPerSample;
+  const std::string perToken =
+      tokens > 1 ? fmt::format(", {} tokens/s",
+                               groupedText(samples * static_cast<double>(tokens) / seconds))
+                 : "";
+  print(fmt::format("loss {:.4f} -> {:.4f}, median step {}, {} samples/s{}\n", steps_.front().loss,
+                    steps_.back().loss, secondsText(Seconds(seconds)),
+                    groupedText(samples / seconds), perToken));
+  if (!arguments_.settings.checkpoint.empty()) note("saved " + arguments_.settings.checkpoint);
+}
+
+}  // namespace meshplan
