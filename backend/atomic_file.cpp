@@ -2,6 +2,7 @@
 #include "backend/atomic_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,26 +21,41 @@ std::string folderOf(const std::string& path) {
   return parent.empty() ? "." : parent;
 }
 
-/// Opens a new file beside `path`; its permissions are those that the process asks for.
-int createBeside(const std::string& path, std::string& name) {
+/// Whether the open file still has this name: another process may have renamed or removed it.
+bool isNamed(int file, const std::string& name) {
+  struct stat open = {}, named = {};
+  return ::fstat(file, &open) == 0 && ::stat(name.c_str(), &named) == 0 &&
+         open.st_dev == named.st_dev && open.st_ino == named.st_ino;
+}
+
+/// Opens a file beside `path` that no running process writes, emptied. Its permissions are those
+/// that the process asks for. The lock goes when the descriptor or the process does.
+int openBeside(const std::string& path, std::string& name) {
   for (int i = 0;; ++i) {
-    name = path + ".tmp" + std::to_string(::getpid()) + "-" + std::to_string(i);
-    const int file = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (file >= 0 || errno != EEXIST) return file;
+    name = path + ".tmp" + std::to_string(i);
+    const int file = ::open(name.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (file < 0) return file;
+    const bool busy = ::flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (!busy && isNamed(file, name)) {
+      if (::ftruncate(file, 0) == 0) return file;
+      ::close(file);
+      return -1;
+    }
+    ::close(file);
   }
 }
 
 }  // namespace
 
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
-  descriptor_ = createBeside(path_, temporary_);
+  descriptor_ = openBeside(path_, temporary_);
   if (descriptor_ < 0) fail("cannot be created");
 }
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ < 0) return;
-  ::close(descriptor_);
   ::unlink(temporary_.c_str());
+  ::close(descriptor_);
 }
 
 void AtomicFile::fail(const char* what) const {

@@ -7,9 +7,11 @@
 
 namespace meshplan {
 
-/// A file that appears whole or not at all: written under a temporary name in the same folder;
-/// `commit` makes it durable (fsync), renames it, and makes the folder durable. Without `commit`
-/// nothing is left behind. Throws Error(runtime) that names the file when the system refuses.
+/// A file that appears whole or not at all: written under a temporary name (`path`.tmp0, or .tmp1,
+/// ... while others write the same file) in the same folder; `commit` makes it durable (fsync),
+/// renames it, and makes the folder durable. Without `commit` nothing is left behind. What a killed
+/// process left is taken by the next one. Throws Error(runtime) that names the file when the system
+/// refuses.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/checkpoint.h"
 
+#include <fmt/core.h>
+
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <optional>
 
+#include "backend/checksum.h"
 #include "backend/parameter_values.h"
 #include "backend/safetensors.h"
 #include "core/error.h"
@@ -31,17 +35,118 @@ std::vector<TensorId> parametersOf(const Program& program) {
   return ids;
 }
 
-uint64_t number(const SafetensorsFile& file, const std::string& key, const std::string& path) {
-  const auto found = file.metadata().find(key);
-  uint64_t value = 0;
-  if (found != file.metadata().end()) {
-    const std::string& text = found->second;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error == std::errc() && end == text.data() + text.size()) return value;
+/// What the metadata says, as one text.
+std::string summary(const CheckpointInfo& info) {
+  return fmt::format("{} {} {}", info.step, info.seed, info.fingerprint);
+}
+
+uint64_t sumOf(const NamedTensor& tensor) {
+  return checksum({static_cast<const std::byte*>(tensor.view.data),
+                   static_cast<size_t>(tensor.view.type.bytes().value)},
+                  checksum(tensor.name));
+}
+
+/// Of the summary and of all tensors in the order of their names.
+std::string checksums(const CheckpointInfo& info, std::vector<NamedTensor> tensors) {
+  std::sort(tensors.begin(), tensors.end(),
+            [](const NamedTensor& a, const NamedTensor& b) { return a.name < b.name; });
+  std::string text = fmt::format("{:016x}", checksum(summary(info)));
+  for (const NamedTensor& t : tensors) text += fmt::format("{:016x}", sumOf(t));
+  return text;
+}
+
+/// A file that `saveCheckpoint` wrote, checked as it is read.
+class CheckpointFile {
+ public:
+  CheckpointFile(const SafetensorsFile& file, const std::string& path) : file_(file), path_(path) {
+    info_.step = static_cast<int64_t>(number("step"));
+    info_.seed = number("seed");
+    info_.fingerprint = text("graph");
+    sums_ = text("checksums");
+    if (sums_.size() != (file.tensors().size() + 1) * kSum) reject("checksums are missing");
+    check(0, checksum(summary(info_)), "its metadata");
   }
-  throw Error(ErrorKind::input, "its metadata has no number '" + key + "'",
-              "resume from a file that `meshplan run --checkpoint` wrote, or use it as --weights")
-      .inFile(path);
+
+  const CheckpointInfo& info() const { return info_; }
+
+  HostTensor read(const std::string& name, const TensorType& type) const {
+    const NamedTensor* found = file_.find(name);
+    if (!found || (found->view.type.shape == type.shape && found->view.type.dtype != type.dtype))
+      throw Error(ErrorKind::input, found ? "is of another precision" : "is missing",
+                  "resume with the model, --optimizer and --precision that it was saved with, or "
+                  "use it as --weights")
+          .at("tensor '" + name + "'")
+          .inFile(path_);
+    HostTensor tensor = file_.read(name, type);
+    const auto index = static_cast<size_t>(found - file_.tensors().data());
+    check(index + 1, sumOf(NamedTensor{name, tensor.view()}), "tensor '" + name + "'");
+    return tensor;
+  }
+
+ private:
+  static constexpr size_t kSum = 16;  // digits
+
+  [[noreturn]] void reject(const std::string& problem) const {
+    throw Error(ErrorKind::input, problem,
+                "resume from an undamaged file that `meshplan run --checkpoint` wrote, or use it "
+                "as --weights")
+        .inFile(path_);
+  }
+
+  std::string text(const std::string& key) const {
+    const auto found = file_.metadata().find(key);
+    if (found == file_.metadata().end()) reject("its metadata has no '" + key + "'");
+    return found->second;
+  }
+
+  uint64_t number(const std::string& key) const {
+    const std::string digits = text(key);
+    uint64_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (error != std::errc() || end != digits.data() + digits.size() || value > INT64_MAX)
+      reject("its metadata has no number '" + key + "'");
+    return value;
+  }
+
+  void check(size_t index, uint64_t sum, const std::string& what) const {
+    if (sums_.compare(index * kSum, kSum, fmt::format("{:016x}", sum)) != 0)
+      reject(what + " is damaged: its checksum differs");
+  }
+
+  const SafetensorsFile& file_;
+  const std::string& path_;
+  CheckpointInfo info_;
+  std::string sums_;
+};
+
+/// Weights of any floating-point type, of whatever program made them.
+HostTensor weightsIn(const SafetensorsFile& file, const std::string& name, const TensorType& type) {
+  const NamedTensor* found = file.find(name);
+  if (!found || found->view.type.shape != type.shape || !isFloating(found->view.type.dtype))
+    return file.read(name, type);
+  return converted(file.read(name, found->view.type), type.dtype);
+}
+
+void loadWeights(Executor& executor, const SafetensorsFile& file) {
+  const MeshShape& mesh = executor.program().mesh;
+  for (const ParameterPlace& p : executor.memory().parameters()) {
+    const std::string& name = executor.graph().tensor(p.tensor).name;
+    const auto load = [&](ParameterKind kind) {
+      if (const auto type = wholeParameterType(p, mesh, kind))
+        setParameter(executor, p.tensor, kind, weightsIn(file, name, *type));
+    };
+    load(ParameterKind::weights);
+    load(ParameterKind::master);
+  }
+}
+
+void loadState(Executor& executor, const CheckpointFile& file) {
+  const MeshShape& mesh = executor.program().mesh;
+  for (const ParameterPlace& p : executor.memory().parameters())
+    for (const KeptKind& k : kKinds)
+      if (const auto type = wholeParameterType(p, mesh, k.kind))
+        setParameter(executor, p.tensor, k.kind,
+                     file.read(executor.graph().tensor(p.tensor).name + k.suffix, *type));
 }
 
 /// All ranks learn whether rank 0 could write.
@@ -71,11 +176,12 @@ void saveCheckpoint(Executor& executor, const std::string& path, const Checkpoin
     std::vector<NamedTensor> tensors;
     for (size_t i = 0; i < values.size(); ++i) tensors.push_back({names[i], values[i].view()});
     try {
-      writeSafetensors(path, std::move(tensors),
+      writeSafetensors(path, tensors,
                        {{"format", "meshplan"},
                         {"step", std::to_string(info.step)},
                         {"seed", std::to_string(info.seed)},
-                        {"graph", info.fingerprint}});
+                        {"graph", info.fingerprint},
+                        {"checksums", checksums(info, tensors)}});
     } catch (const Error& e) {
       error = e;
     }
@@ -84,31 +190,19 @@ void saveCheckpoint(Executor& executor, const std::string& path, const Checkpoin
 }
 
 CheckpointInfo loadCheckpoint(Executor& executor, const std::string& path,
-                              const std::string& fingerprint, bool weightsOnly) {
+                              const std::string& fingerprint) {
   const SafetensorsFile file(path);
-  CheckpointInfo info;
-  info.fingerprint = fingerprint;
-  if (!weightsOnly) {
-    info.step = static_cast<int64_t>(number(file, "step", path));
-    info.seed = number(file, "seed", path);
-    const auto graph = file.metadata().find("graph");
-    if (graph == file.metadata().end() || graph->second != fingerprint)
-      throw Error(ErrorKind::input, "this is a checkpoint of another model",
-                  "resume with the model and the settings that it was made with")
-          .inFile(path);
-  }
-  const MeshShape& mesh = executor.program().mesh;
-  for (const ParameterPlace& p : executor.memory().parameters())
-    for (const KeptKind& k : kKinds) {
-      const auto type = wholeParameterType(p, mesh, k.kind);
-      if (!type || (weightsOnly && k.kind != ParameterKind::weights)) continue;
-      const std::string name = executor.graph().tensor(p.tensor).name + k.suffix;
-      const HostTensor values = file.read(name, *type);
-      setParameter(executor, p.tensor, k.kind, values);
-      if (weightsOnly && p.master >= 0)
-        setParameter(executor, p.tensor, ParameterKind::master, converted(values, DType::f32));
-    }
-  return info;
+  const CheckpointFile checkpoint(file, path);
+  if (checkpoint.info().fingerprint != fingerprint)
+    throw Error(ErrorKind::input, "this is a checkpoint of another model",
+                "resume with the model and the settings that it was made with")
+        .inFile(path);
+  loadState(executor, checkpoint);
+  return checkpoint.info();
+}
+
+void loadWeights(Executor& executor, const std::string& path) {
+  loadWeights(executor, SafetensorsFile(path));
 }
 
 }  // namespace meshplan

@@ -9,8 +9,9 @@
 namespace meshplan {
 
 /// A training run on disk: one safetensors file with whole tensors under the parameters' names
-/// (weights), with `.master`, `.momentum` and `.variance` behind them (state), and the step in its
-/// metadata. It fits every plan of the model: each rank takes its part.
+/// (weights), with `.master`, `.momentum` and `.variance` behind them (state); in its metadata the
+/// step, the seed, the model's fingerprint and a checksum of each tensor. It fits every plan of the
+/// model in the same precision: each rank takes its part.
 struct CheckpointInfo {
   int64_t step = 0;  // steps done
   uint64_t seed = 0;
@@ -21,10 +22,14 @@ struct CheckpointInfo {
 /// ranks when it cannot be written.
 void saveCheckpoint(Executor& executor, const std::string& path, const CheckpointInfo& info);
 
-/// Every rank calls it. `weightsOnly` takes any safetensors file with the parameters' names. Throws
-/// Error(input) naming the file and the tensor that is missing or of another shape, or when the
-/// checkpoint is of another model.
+/// Every rank calls it. Throws Error(input) naming the file and what is wrong: a tensor that is
+/// missing, of another type or damaged, metadata that is missing, a checkpoint of another model.
 CheckpointInfo loadCheckpoint(Executor& executor, const std::string& path,
-                              const std::string& fingerprint, bool weightsOnly);
+                              const std::string& fingerprint);
+
+/// Every rank calls it: weights from any safetensors file with the parameters' names, of any
+/// floating-point type. Throws Error(input) naming the file and the tensor that is missing or of
+/// another shape.
+void loadWeights(Executor& executor, const std::string& path);
 
 }  // namespace meshplan

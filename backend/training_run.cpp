@@ -21,10 +21,9 @@ using Clock = std::chrono::steady_clock;
 /// Steps done before this run.
 CheckpointInfo start(Executor& executor, const TrainingTask& task,
                      const TrainingSettings& settings) {
-  if (!settings.resume.empty())
-    return loadCheckpoint(executor, settings.resume, task.fingerprint, false);
+  if (!settings.resume.empty()) return loadCheckpoint(executor, settings.resume, task.fingerprint);
   if (!settings.weights.empty())
-    loadCheckpoint(executor, settings.weights, task.fingerprint, true);
+    loadWeights(executor, settings.weights);
   else
     setParameters(executor, [&](TensorId parameter) {
       return initialValues(task.graph, parameter, settings.seed);
