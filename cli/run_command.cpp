@@ -5,6 +5,7 @@
 
 #include "backend/comm/in_process.h"
 #include "backend/cores.h"
+#include "backend/host_memory.h"
 #include "backend/launch.h"
 #include "backend/launch_processes.h"
 #include "cli/command.h"
@@ -60,6 +61,10 @@ bool isRank(const LaunchInfo& launch) {
          !(launch.launcher == Launcher::srun && launch.size == 1);
 }
 
+Bytes memoryPerRank(const HostShare& share) {
+  return Bytes(availableMemory().value / share.ranks);
+}
+
 class RunCommand : public Command {
  public:
   explicit RunCommand(CLI::App& app) : Command(&app) { arguments_.addTo(app); }
@@ -80,9 +85,10 @@ class RunCommand : public Command {
 
   int runOnThreads(int64_t ranks) {
     catchInterrupts();
-    const RunPlan chosen = chooseRunPlan(arguments_, ranks);
+    const HostShare share = shareCores(static_cast<int>(ranks));
+    const RunPlan chosen = chooseRunPlan(arguments_, ranks, memoryPerRank(share));
     RunRanks run(arguments_, chosen);
-    run.announce(shareCores(static_cast<int>(ranks)), true);
+    run.announce(share, true);
     runInProcess(static_cast<int>(ranks), [&](Communicator& world) { run.train(world); });
     run.finish(true);
     return interrupted() ? kInterrupted : 0;
@@ -105,9 +111,10 @@ class RunCommand : public Command {
     const auto world = connect(launch);
     catchInterrupts();
     try {
-      const RunPlan chosen = agreeOnRunPlan(*world, arguments_);
+      const HostShare share = shareCores(*world);
+      const RunPlan chosen = agreeOnRunPlan(*world, arguments_, memoryPerRank(share));
       RunRanks run(arguments_, chosen);
-      run.announce(shareCores(*world), world->rank() == 0);
+      run.announce(share, world->rank() == 0);
       run.train(*world);
       run.finish(world->rank() == 0);
     } catch (const PeerError& error) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "cli/human.h"
 #include "cli/terminal.h"
 #include "core/error.h"
 #include "planner/search/search.h"
@@ -57,10 +58,23 @@ RunPlan planOfFile(const RunArguments& arguments) {
   return chosen;
 }
 
-RunPlan searchPlan(const RunArguments& arguments, int64_t ranks) {
-  ClusterArguments cluster;
-  cluster.cluster = fmt::format("{}xCPU", ranks);
-  RunPlan chosen{loadPlanning(arguments.model, arguments.training, cluster), {}};
+Error tooLarge(Bytes needed, Bytes memory) {
+  return Error(ErrorKind::infeasible,
+               fmt::format("the plan needs {} per rank, and {} per rank are free",
+                           bytesText(needed), bytesText(memory)),
+               "try a smaller --global-batch, recompute=full in --strategy, or more machines");
+}
+
+Error noPlan(const SearchResult& result, int64_t ranks, Bytes memory) {
+  if (result.nearestMiss) return tooLarge(result.nearestMiss->peakMemory, memory);
+  return Error(ErrorKind::infeasible, fmt::format("no plan for {} ranks", ranks),
+               "loosen --strategy, or choose a --global-batch that more numbers divide");
+}
+
+RunPlan searchPlan(const RunArguments& arguments, int64_t ranks, Bytes memory) {
+  RunPlan chosen{std::make_unique<Planning>(arguments.model.request(), arguments.training.options(),
+                                            loadCluster(fmt::format("{}xCPU", ranks)), memory),
+                 {}};
   SearchOptions options;
   options.filter = parseStrategy(arguments.strategy);
   options.globalBatch =
@@ -68,9 +82,7 @@ RunPlan searchPlan(const RunArguments& arguments, int64_t ranks) {
   options.threads = static_cast<int>(std::max(std::thread::hardware_concurrency(), 1u));
   options.stop = interrupted;
   SearchResult result = searchPlans(chosen.planning->context(), options);
-  if (result.plans.empty())
-    throw Error(ErrorKind::infeasible, fmt::format("no plan for {} ranks", ranks),
-                "loosen --strategy, or choose a --global-batch that more numbers divide");
+  if (result.plans.empty()) throw noPlan(result, ranks, memory);
   chosen.report = std::move(result.plans.front());
   return chosen;
 }
@@ -111,11 +123,15 @@ int64_t ranksToRun(const RunArguments& arguments) {
   return file.plan.mesh.ranks();
 }
 
-RunPlan chooseRunPlan(const RunArguments& arguments, int64_t ranks) {
-  return arguments.plan.empty() ? searchPlan(arguments, ranks) : planOfFile(arguments);
+RunPlan chooseRunPlan(const RunArguments& arguments, int64_t ranks, Bytes memory) {
+  if (arguments.plan.empty()) return searchPlan(arguments, ranks, memory);
+  RunPlan chosen = planOfFile(arguments);
+  if (chosen.report.peakMemory > memory)
+    throw tooLarge(chosen.report.peakMemory, memory).inFile(arguments.plan);
+  return chosen;
 }
 
-RunPlan agreeOnRunPlan(Communicator& world, const RunArguments& arguments) {
+RunPlan agreeOnRunPlan(Communicator& world, const RunArguments& arguments, Bytes memory) {
   compareOptions(world, arguments);
   if (world.rank() != 0) return planOfRankZero(arguments, fromRankZero(world, {}));
   if (!arguments.plan.empty() && ranksToRun(arguments) != world.size())
@@ -123,7 +139,7 @@ RunPlan agreeOnRunPlan(Communicator& world, const RunArguments& arguments) {
         arguments,
         fmt::format("{} ranks, and {} were started", ranksToRun(arguments), world.size()),
         "start as many as the plan is for");
-  RunPlan chosen = chooseRunPlan(arguments, world.size());
+  RunPlan chosen = chooseRunPlan(arguments, world.size(), memory);
   fromRankZero(world, planToJson(planFileOf(*chosen.planning, chosen.report)));
   return chosen;
 }

@@ -21,11 +21,11 @@ struct RunPlan {
 int64_t ranksToRun(const RunArguments& arguments);
 
 /// The plan of the file, or the best one for so many ranks. Throws Error(infeasible) when there is
-/// none, and Error(usage) when options contradict the plan.
-RunPlan chooseRunPlan(const RunArguments& arguments, int64_t ranks);
+/// none or it needs more than `memory` per rank, and Error(usage) when options contradict the plan.
+RunPlan chooseRunPlan(const RunArguments& arguments, int64_t ranks, Bytes memory);
 
 /// Every rank calls it: rank 0 chooses, the others run its choice. Throws Error(usage) on a rank
 /// that was started with other options than rank 0, naming the first.
-RunPlan agreeOnRunPlan(Communicator& world, const RunArguments& arguments);
+RunPlan agreeOnRunPlan(Communicator& world, const RunArguments& arguments, Bytes memory);
 
 }  // namespace meshplan

@@ -196,6 +196,16 @@ TEST_F(Run, AnErrorOfAllRanksIsSaidOnce) {
   EXPECT_EQ(r.err.find("error: "), r.err.rfind("error: ")) << r.err;
 }
 
+TEST_F(Run, WhatDoesNotFitIntoMemoryIsRefused) {
+  for (const std::string launch : {"threads", "processes"}) {
+    const CommandResult r = runMeshplan(
+        "run gpt3-175b --set layers=48 --seq 8 -b 2 --ranks 2 --strategy pp=2 --launch " + launch);
+    EXPECT_EQ(r.exitCode, 4) << launch;
+    EXPECT_THAT(r.err, AllOf(HasSubstr("GiB per rank are free"), HasSubstr("hint: "))) << launch;
+    EXPECT_EQ(r.out, "");
+  }
+}
+
 TEST_F(Run, AKilledRankEndsAllWithinTwoSecondsAndLeavesAWholeCheckpoint) {
   for (const int victim : {0, 2}) {
     const std::string saved = scratch_.file("weights" + std::to_string(victim));
