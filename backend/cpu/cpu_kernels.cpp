@@ -16,7 +16,8 @@ void addTo(const TensorView& sum, const void* part) {
   for (int64_t i = 0; i < n; ++i) to[i] += from[i];
 }
 
-/// For kernels that only overwrite: computes beside and adds.
+}  // namespace
+
 void runBeside(CpuContext& context, const KernelCall& call, CpuKernel kernel) {
   std::vector<TensorView> outputs(call.outputs.begin(), call.outputs.end());
   std::vector<std::vector<std::byte>> parts(outputs.size());
@@ -42,8 +43,6 @@ void runBeside(CpuContext& context, const KernelCall& call, CpuKernel kernel) {
                   "accumulate in fp32");
   }
 }
-
-}  // namespace
 
 void* CpuContext::scratch(size_t bytes) {
   constexpr size_t kAlignment = 64;

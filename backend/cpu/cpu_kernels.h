@@ -73,6 +73,9 @@ std::span<const CpuKernels> moeKernels();
 /// Null when the CPU has no kernel for it.
 const CpuKernels* findCpuKernels(std::string_view def);
 
+/// For kernels that only overwrite: computes beside what they should add to, and adds.
+void runBeside(CpuContext& context, const KernelCall& call, CpuKernel kernel);
+
 /// Runs one operator of phase forward or backward. Throws Error(runtime) naming an operator that
 /// has no kernel.
 void runCpuKernel(CpuContext& context, const KernelCall& call);

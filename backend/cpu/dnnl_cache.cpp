@@ -31,7 +31,7 @@ void DnnlOperation::run(dnnl::stream& stream, std::initializer_list<std::pair<in
   primitive_.execute(stream, arguments_);
 }
 
-size_t DnnlCache::Hash::operator()(const Key& key) const {
+size_t DnnlCache::hash(const Key& key) {
   uint64_t hash = 0xcbf29ce484222325;
   for (int64_t v : key) {
     hash = (hash ^ static_cast<uint64_t>(v)) * 0x9e3779b97f4a7c15;

@@ -34,6 +34,8 @@ class DnnlCache {
  public:
   using Key = std::vector<int64_t>;
 
+  static size_t hash(const Key& key);
+
   const dnnl::engine& engine() const { return engine_; }
   dnnl::stream& stream() { return stream_; }
 
@@ -46,7 +48,7 @@ class DnnlCache {
 
  private:
   struct Hash {
-    size_t operator()(const Key& key) const;
+    size_t operator()(const Key& key) const { return hash(key); }
   };
 
   dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
@@ -59,6 +61,6 @@ class DnnlCache {
 DnnlCache& dnnlCache(CpuContext& context, int threads = 0);
 
 /// First entries of keys.
-enum class DnnlKind : int64_t { matmul, convolution, deconvolution, batchNormalization, reorder };
+enum class DnnlKind : int64_t { matmul };
 
 }  // namespace meshplan

@@ -2,6 +2,7 @@
 #include "backend/cpu/product.h"
 
 #include <cblas.h>
+#include <omp.h>
 
 #include <algorithm>
 #include <bit>
@@ -141,6 +142,7 @@ void multiplyDnnl(CpuContext& context, const ProductExtents& e, const Matrices& 
   else
     product.run(cache.stream(),
                 {{DNNL_ARG_SRC, a.data}, {DNNL_ARG_WEIGHTS, b.data}, {DNNL_ARG_DST, c.data}});
+  omp_set_num_threads(context.threads());
 }
 
 bool computesBf16(CpuContext& context) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/operators/window.h"
 
+#include <algorithm>
 #include <array>
 
 #include "core/operators/support.h"
@@ -44,7 +45,7 @@ Shape Window::slide(const Shape& spatial) const {
                  shapeText(spatial));
   Shape result;
   for (size_t i = 0; i < spatial.size(); ++i) {
-    const bool same = autoPad_ == "SAME_UPPER" || autoPad_ == "SAME_LOWER";
+    const bool same = isSame();
     const int64_t pads =
         autoPad_ == "NOTSET" || autoPad_.empty() ? pads_[i] + pads_[i + spatial.size()] : 0;
     const int64_t room = spatial[i] + pads - reach(i);
@@ -67,7 +68,7 @@ Shape Window::spread(const Attributes& attributes, const Shape& spatial) const {
   if (const Shape given = attributes.getInts("output_shape"); given.size() == spatial.size())
     return given;
   const Shape extra = listOf(attributes, "output_padding", spatial.size(), 0, 0);
-  const bool same = autoPad_ == "SAME_UPPER" || autoPad_ == "SAME_LOWER";
+  const bool same = isSame();
   Shape result;
   for (size_t i = 0; i < spatial.size(); ++i) {
     const int64_t full = checkedAdd(checkedMul(strides_[i], spatial[i] - 1), extra[i] + reach(i));
@@ -76,6 +77,35 @@ Shape Window::spread(const Attributes& attributes, const Shape& spatial) const {
     if (result.back() < 1) rejectInputs("the padding leaves no output");
   }
   return result;
+}
+
+Padding Window::padding(const Shape& in, const Shape& out) const {
+  Padding p;
+  for (size_t i = 0; i < in.size(); ++i) {
+    const int64_t total = std::max<int64_t>((out[i] - 1) * strides_[i] + reach(i) - in[i], 0);
+    const bool given = autoPad_ == "NOTSET" || autoPad_.empty();
+    const int64_t same = autoPad_ == "SAME_LOWER" ? total - total / 2 : total / 2;
+    p.before.push_back(isSame() ? same : given ? pads_[i] : 0);
+    p.after.push_back(isSame() ? total - same : given ? pads_[i + in.size()] : 0);
+  }
+  return p;
+}
+
+/// ONNX, ConvTranspose: the halves of a total that the output's extents imply, rounded down.
+Padding Window::spreadPadding(const Attributes& attributes, const Shape& in,
+                              const Shape& out) const {
+  const bool given = attributes.getInts("output_shape").size() == in.size();
+  const Shape extra = listOf(attributes, "output_padding", in.size(), 0, 0);
+  Padding p;
+  for (size_t i = 0; i < in.size(); ++i) {
+    const int64_t total = strides_[i] * (in[i] - 1) + extra[i] + reach(i) - out[i];
+    const int64_t half = total >> 1;
+    const bool implied = given || isSame();
+    const int64_t before = autoPad_ == "SAME_UPPER" ? half : total - half;
+    p.before.push_back(implied ? before : autoPad_ == "VALID" ? 0 : pads_[i]);
+    p.after.push_back(implied ? total - before : total - p.before.back());
+  }
+  return p;
 }
 
 Shape spatialExtents(const Shape& shape) {

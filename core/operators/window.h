@@ -6,6 +6,10 @@
 
 namespace meshplan {
 
+struct Padding {
+  Shape before, after;
+};
+
 /// A sliding window over the spatial dimensions (those after batch and channels), from ONNX's
 /// attributes strides, pads, dilations, auto_pad and ceil_mode. Throws Error(input) for lists of
 /// another length, for strides, dilations or kernels below 1, and for a window that fits nowhere.
@@ -19,8 +23,18 @@ class Window {
   /// Output extents of a transposed convolution (attributes output_padding, output_shape).
   Shape spread(const Attributes& attributes, const Shape& spatial) const;
 
- private:
+  const Shape& strides() const { return strides_; }
+  const Shape& dilations() const { return dilations_; }
+  /// Padding before and after each dimension, for `slide` from `in` to `out` extents. A window of
+  /// ceil_mode may reach beyond it.
+  Padding padding(const Shape& in, const Shape& out) const;
+  /// Padding that a transposed convolution takes off its result.
+  Padding spreadPadding(const Attributes& attributes, const Shape& in, const Shape& out) const;
+  /// From the first to the last element of a window, both counted.
   int64_t reach(size_t i) const;
+
+ private:
+  bool isSame() const { return autoPad_ == "SAME_UPPER" || autoPad_ == "SAME_LOWER"; }
 
   Shape kernel_, strides_, dilations_, pads_;
   std::string autoPad_;

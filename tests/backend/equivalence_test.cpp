@@ -36,7 +36,7 @@ constexpr Subject kSubjects[] = {
     {"convolutions", R"(
       x = input [8,4,8,8]
       labels = ints [8]
-      c1 = Conv(x, *8x4x3x3, *8) {kernel_shape=3x3, pads=1x1x1x1}
+      c1 = Conv(x, *8x4x3x3) {kernel_shape=3x3, pads=1x1x1x1}
       n1 = BatchNormalization(c1, *8, *8) {training=1}
       r1 = Relu(n1)
       p1 = MaxPool(r1) {kernel_shape=2x2, strides=2x2}

@@ -155,6 +155,8 @@ bool splits(const LoopNest& nest, int8_t axis) {
 std::string_view notHere(const KernelCase& c, std::string_view axis) {
   if (c.def == "Reshape" || c.def == "Expand" || c.attributes.has("sizes"))
     return "the attribute is of the whole shape; executors pass local types";
+  if (c.def == "ConvTranspose" && axis == "groups")
+    return "the attribute counts the groups of the whole; executors pass local types";
   if ((c.def == "Dispatch" || c.def == "Combine") && axis == "rows1")
     return "slots are filled sample by sample";
   return {};

@@ -92,36 +92,6 @@ void addProducts(std::vector<KernelCase>& cases) {
                    {anyValues({4, 2}, 1), anyValues({2, 2}, 2)}});
 }
 
-void addConvolutions(std::vector<KernelCase>& cases) {
-  const Array image = anyValues({2, 4, 5, 6}, 1);
-  const Attributes padded{{"kernel_shape", Ints{3, 3}}, {"pads", Ints{1, 1, 1, 1}}};
-  cases.push_back({"Conv", padded, {image, anyValues({4, 4, 3, 3}, 2), anyValues({4}, 3)}});
-  cases.push_back({"Conv",
-                   {{"kernel_shape", Ints{3, 2}}, {"strides", Ints{2, 1}}, {"group", int64_t{2}}},
-                   {image, anyValues({4, 2, 3, 2}, 2)}});
-  cases.push_back({"Conv",
-                   {{"kernel_shape", Ints{3}}, {"dilations", Ints{2}}, {"pads", Ints{2, 1}}},
-                   {anyValues({2, 2, 8}, 1), anyValues({4, 2, 3}, 2)}});
-  cases.push_back(
-      {"ConvTranspose",
-       {{"kernel_shape", Ints{3, 3}}, {"strides", Ints{2, 2}}, {"pads", Ints{1, 1, 1, 1}}},
-       {anyValues({2, 4, 3, 3}, 1), anyValues({4, 2, 3, 3}, 2), anyValues({2}, 3)}});
-  const Array distinct = distinctValues({2, 2, 4, 6}, 1);
-  const Attributes window{
-      {"kernel_shape", Ints{2, 3}}, {"strides", Ints{1, 2}}, {"pads", Ints{1, 1, 0, 1}}};
-  cases.push_back({"MaxPool", window, {distinct}});
-  cases.push_back({"AveragePool", window, {distinct}});
-  Attributes counted = window;
-  counted.set("count_include_pad", int64_t{1});
-  cases.push_back({"AveragePool", counted, {distinct}});
-  Attributes norm = window;
-  norm.set("p", int64_t{2});
-  cases.push_back({"LpPool", norm, {distinct}});
-  cases.push_back({"GlobalAveragePool", {}, {distinct}});
-  cases.push_back({"GlobalMaxPool", {}, {distinct}});
-  cases.push_back({"GlobalLpPool", {{"p", int64_t{3}}}, {distinct}});
-}
-
 void addAttention(std::vector<KernelCase>& cases) {
   const Array q = anyValues({2, 4, 4, 4}, 1), k = anyValues({2, 2, 4, 4}, 2);
   const Array v = anyValues({2, 2, 4, 6}, 3);
@@ -152,19 +122,6 @@ void addNormalizations(std::vector<KernelCase>& cases) {
   }
 }
 
-void addRecurrent(std::vector<KernelCase>& cases) {
-  for (const auto& [def, gates] :
-       {std::pair<std::string_view, int64_t>{"LSTM", 4}, {"GRU", 3}, {"RNN", 1}})
-    for (const bool both : {false, true}) {
-      const int64_t d = both ? 2 : 1, h = 2;
-      cases.push_back({def,
-                       {{"direction", std::string(both ? "bidirectional" : "forward")},
-                        {"has_bias", int64_t{1}}},
-                       {anyValues({3, 2, 4}, 1), anyValues({d, gates * h, 4}, 2),
-                        anyValues({d, gates * h, h}, 3), anyValues({d, 2 * gates * h}, 4)}});
-    }
-}
-
 }  // namespace
 
 std::vector<KernelCase> layerCases() {
@@ -174,10 +131,8 @@ std::vector<KernelCase> layerCases() {
   addLosses(cases);
   addExperts(cases);
   addProducts(cases);
-  addConvolutions(cases);
   addAttention(cases);
   addNormalizations(cases);
-  addRecurrent(cases);
   return cases;
 }
 

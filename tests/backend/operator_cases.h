@@ -15,6 +15,8 @@ std::vector<KernelCase> operatorCases(std::string_view def);
 std::vector<KernelCase> elementwiseCases();
 std::vector<KernelCase> movementCases();
 std::vector<KernelCase> layerCases();
+std::vector<KernelCase> windowCases();  // convolutions and poolings
+std::vector<KernelCase> recurrentCases();
 
 /// An operator without kernels and why that is right.
 struct WithoutKernels {

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "backend/cpu/cpu_kernels.h"
+
+namespace meshplan {
+
+/// A convolution from `channels` x `in` to `filters` x `out` per group, of which a transposed
+/// convolution is the gradient with respect to the input. Weights are
+/// [groups * filters, channels, kernel...].
+struct ConvolutionGeometry {
+  int64_t batch = 1, groups = 1, channels = 1, filters = 1;  // channels and filters per group
+  Shape in, out, kernel, strides, dilations, before;         // spatial; before: padding
+
+  int64_t inElements() const { return elementCount(in); }
+  int64_t outElements() const { return elementCount(out); }
+  int64_t kernelElements() const { return elementCount(kernel); }
+  /// Every output position reads one input position, its own.
+  bool isPointwise() const;
+};
+
+/// Which operand is made from the two others.
+enum class ConvolutionPass { output, input, weights };
+
+/// x[batch, groups * channels, in...], w, y[batch, groups * filters, out...]; one of them is
+/// written, or added to.
+struct ConvolutionData {
+  TensorView x, w, y;
+  const TensorView* bias = nullptr;  // of pass `output`: per filter
+  bool accumulate = false;           // of pass `weights`
+};
+
+/// dnnl_convolution.cpp: fp32 and bf16 through oneDNN, in the layouts it likes best. False where
+/// oneDNN has no such convolution.
+bool convolveDnnl(CpuContext& context, const ConvolutionGeometry& geometry, ConvolutionPass pass,
+                  const ConvolutionData& data);
+
+/// patch_convolution.cpp: any floating dtype and geometry, as products with patches of the input.
+void convolvePatches(CpuContext& context, const ConvolutionGeometry& geometry, ConvolutionPass pass,
+                     const ConvolutionData& data);
+
+}  // namespace meshplan
