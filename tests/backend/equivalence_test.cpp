@@ -172,7 +172,7 @@ TEST_P(Equivalence, EveryPlanHasTheLossAndGradientsOfOneDevice) {
   RecordProperty("plans", ran);
   fmt::print("{}: {} plans equal one device, {} strategies do not exist\n", GetParam().name, ran,
              impossible);
-  EXPECT_GE(ran, 30);
+  EXPECT_GE(ran, 80);  // of five models: more than 300
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Equivalence, testing::ValuesIn(kSubjects),
