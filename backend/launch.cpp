@@ -198,12 +198,20 @@ bool isLoopback(const std::string& address) {
   return address == "localhost" || address == "::1" || address.rfind("127.", 0) == 0;
 }
 
-SocketOptions socketOptions(const Environment& environment) {
-  SocketOptions options;
+StreamOptions streamOptions(const Environment& environment) {
+  StreamOptions options;
   if (const auto seconds = Variables(environment).number("MESHPLAN_STRAGGLER_SECONDS"))
     options.liveness.failAfter = std::chrono::seconds(seconds->value);
   options.exitAfterFailure = std::chrono::milliseconds(1500);
   return options;
+}
+
+bool usesMpi(bool oneHost) {
+  const std::string asked = Variables(processEnvironment).text("MESHPLAN_COMMUNICATOR");
+  if (!asked.empty() && asked != "mpi" && asked != "sockets")
+    throw Error(ErrorKind::usage, fmt::format("MESHPLAN_COMMUNICATOR={} is not known", asked),
+                "set it to mpi or sockets");
+  return asked == "mpi" || (asked.empty() && (!oneHost || mpiAvailable()));
 }
 
 }  // namespace
@@ -243,8 +251,10 @@ LaunchInfo readLaunch() {
 }
 
 std::unique_ptr<Communicator> connect(const LaunchInfo& launch) {
-  if (launch.launcher == Launcher::mpirun) return connectMpi();
-  const SocketOptions options = socketOptions(processEnvironment);
+  const StreamOptions options = streamOptions(processEnvironment);
+  const bool oneHost = launch.localSize == launch.size || isLoopback(launch.address);
+  if (launch.launcher == Launcher::mpirun && usesMpi(oneHost))
+    return connectMpi(launch.rank, launch.size, options);
   Rendezvous meeting;
   meeting.rank = launch.rank;
   meeting.size = launch.size;
@@ -253,8 +263,7 @@ std::unique_ptr<Communicator> connect(const LaunchInfo& launch) {
   meeting.port = launch.port;
   if (launch.launcher == Launcher::ownProcesses || launch.size == 1)
     return connectSockets(meeting, options);
-  if (launch.localSize == launch.size || isLoopback(launch.address))
-    return connectThroughFile(meeting, launch.job, options);
+  if (oneHost) return connectThroughFile(meeting, launch.job, options);
   meeting.address = launch.address;
   if (meeting.token.empty())
     throw Error(ErrorKind::usage,

@@ -34,12 +34,13 @@ using Environment = std::function<const char*(const char*)>;
 LaunchInfo readLaunch(const Environment& environment);
 LaunchInfo readLaunch();  // this process' environment
 
-/// The communicator of all ranks of a launch: MPI under mpirun, else sockets. Ranks of one host
-/// meet through a file that only their user can read (/tmp/meshplan-UID); ranks on several hosts
-/// meet at address:port and must be given the same MESHPLAN_TOKEN, else Error(usage). After a
-/// failure a rank that is busy for another 1.5 s is ended with the exit code of runtime errors. A
-/// rank that does not answer is reported after 5 s and given up MESHPLAN_STRAGGLER_SECONDS (30)
-/// later.
+/// The communicator of all ranks of a launch: MPI under mpirun where it is available
+/// (backend/comm/mpi.h) and MESHPLAN_COMMUNICATOR=sockets does not forbid it, else sockets. Ranks
+/// of one host meet through a file that only their user can read (/tmp/meshplan-UID); ranks on
+/// several hosts meet at address:port and must be given the same MESHPLAN_TOKEN, else Error(usage).
+/// After a failure a rank that is busy for another 1.5 s is ended with the exit code of runtime
+/// errors. A rank that does not answer is reported after 5 s and given up
+/// MESHPLAN_STRAGGLER_SECONDS (30) later.
 std::unique_ptr<Communicator> connect(const LaunchInfo& launch);
 
 }  // namespace meshplan

@@ -61,7 +61,7 @@ std::optional<Meeting> readMeeting(const std::string& path) {
 }
 
 std::unique_ptr<Communicator> host(Rendezvous r, const std::string& path,
-                                   const SocketOptions& options) {
+                                   const StreamOptions& options) {
   if (r.token.empty()) r.token = randomToken();
   Fd listener = listenOnLoopback(&r.port);
   r.listener = listener.release();
@@ -78,7 +78,7 @@ std::unique_ptr<Communicator> host(Rendezvous r, const std::string& path,
 
 // Nobody listens where an old file points to, or somebody who knows another token.
 std::unique_ptr<Communicator> visit(Rendezvous r, const std::string& path,
-                                    const SocketOptions& options) {
+                                    const StreamOptions& options) {
   const auto until = Clock::now() + r.within;
   r.connectWithin = 200ms;
   for (;; std::this_thread::sleep_for(20ms)) {
@@ -113,7 +113,7 @@ std::string randomToken() {
 }
 
 std::unique_ptr<Communicator> connectThroughFile(Rendezvous rendezvous, const std::string& job,
-                                                 const SocketOptions& options) {
+                                                 const StreamOptions& options) {
   const std::string path = meetingPath(fmt::format("{}-{}", job, rendezvous.size));
   return rendezvous.rank == 0 ? host(std::move(rendezvous), path, options)
                               : visit(std::move(rendezvous), path, options);

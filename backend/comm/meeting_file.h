@@ -17,6 +17,6 @@ std::string randomToken();
 /// when all have joined; one left over from a job that crashed is recognised and ignored. Throws
 /// Error(runtime) as connectSockets does, and when the folder belongs to somebody else.
 std::unique_ptr<Communicator> connectThroughFile(Rendezvous rendezvous, const std::string& job,
-                                                 const SocketOptions& options = {});
+                                                 const StreamOptions& options = {});
 
 }  // namespace meshplan

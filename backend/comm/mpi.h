@@ -2,16 +2,18 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
-#include "backend/communicator.h"
+#include "backend/comm/stream_engine.h"
 
 namespace meshplan {
 
-/// Ranks as processes of an MPI job. The code that needs MPI is a shared library of its own
-/// (libmeshplan_mpi.so), opened when this is called: beside the program, in ../lib, where
-/// MESHPLAN_MPI_LIBRARY says, or where the system looks for libraries. Throws Error(runtime) when
-/// Meshplan was built without MPI or the library cannot be opened.
-std::unique_ptr<Communicator> connectMpi();
+/// Whether libmeshplan_mpi.so (backend/comm/mpi_library.h) can be opened: beside the program, in
+/// ../lib, where MESHPLAN_MPI_LIBRARY says, or where the system looks for libraries.
+bool mpiAvailable();
+
+/// Ranks as processes of an MPI job, with byte streams made of MPI's messages
+/// (backend/comm/stream_group.h). Throws Error(runtime) when the library cannot be opened, and
+/// Error(usage) when MPI does not think that this is `rank` of `size`.
+std::unique_ptr<Communicator> connectMpi(int rank, int size, StreamOptions options);
 
 }  // namespace meshplan

@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/comm/peer_link.h"
 
-#include <sys/socket.h>
-#include <sys/uio.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstring>
 
 namespace meshplan {
 namespace {
-
-bool wouldBlock() {
-  return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-}
 
 // Longer payloads go to their place without a stop in between.
 constexpr uint64_t kDirect = 16 << 10;
@@ -25,7 +17,7 @@ constexpr size_t kPieces = 16;
 void PeerLink::close() {
   letGo();
   out_.clear();
-  fd_.close();
+  stream_.reset();
 }
 
 void PeerLink::send(const FrameHeader& header, const void* data, int* pending) {
@@ -76,11 +68,8 @@ bool PeerLink::write() {
       if (body < frame->header.bytes)
         pieces[n++] = {const_cast<std::byte*>(frame->data) + body, frame->header.bytes - body};
     }
-    msghdr message{};
-    message.msg_iov = pieces.data();
-    message.msg_iovlen = n;
-    const ssize_t sent = sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0) return wouldBlock();
+    const int64_t sent = stream_->write(std::span(pieces.data(), n));
+    if (sent <= 0) return sent == 0;
     wrote(uint64_t(sent));
   }
   return true;
@@ -143,9 +132,8 @@ bool PeerLink::read(Receiver& receiver) {
     const bool direct = inFrame_ && header_.bytes - got_ >= kDirect;
     void* to = direct ? target_ + got_ : staged_.data() + end_;
     const size_t room = direct ? header_.bytes - got_ : staged_.size() - end_;
-    const ssize_t n = recv(fd_.get(), to, room, MSG_DONTWAIT);
-    if (n == 0) return false;
-    if (n < 0) return wouldBlock();
+    const int64_t n = stream_->read(to, room);
+    if (n <= 0) return n == 0;
     receiver.moved(rank_, direct);
     if (direct)
       got_ += uint64_t(n);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "backend/comm/byte_stream.h"
 #include "backend/comm/wire.h"
 
 namespace meshplan {
@@ -26,10 +27,11 @@ class PeerLink {
     virtual void moved(int rank, bool payload) = 0;
   };
 
-  PeerLink(int rank, Fd fd) : rank_(rank), fd_(std::move(fd)), staged_(size_t(64) << 10) {}
+  PeerLink(int rank, std::unique_ptr<ByteStream> stream)
+      : rank_(rank), stream_(std::move(stream)), staged_(size_t(64) << 10) {}
 
-  int fd() const { return fd_.get(); }
-  bool open() const { return fd_.open(); }
+  int fd() const { return stream_->fd(); }
+  bool open() const { return stream_ != nullptr; }
   void close();
   bool hasToWrite() const { return open() && !out_.empty(); }
 
@@ -61,7 +63,7 @@ class PeerLink {
   void endFrame(Receiver& receiver);
 
   const int rank_;
-  Fd fd_;
+  std::unique_ptr<ByteStream> stream_;
   std::deque<Outgoing> out_;
   std::vector<std::byte> staged_;  // bytes [begin_, end_) are read and not yet understood
   size_t begin_ = 0, end_ = 0;

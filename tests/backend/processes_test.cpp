@@ -67,6 +67,14 @@ TEST_F(Processes, AddUpAndLeaveTheirOutputToRankZero) {
                     HasSubstr("rank 0 got 10\n"), Not(HasSubstr("[rank 0]"))));
 }
 
+TEST_F(Processes, PassEveryCheckOfACommunicator) {
+  for (const int ranks : {1, 2, 3, 5}) {
+    ChildProcess job = launch(ranks, "conformance");
+    EXPECT_EQ(job.wait(), 0) << job.errors() << job.output();
+    EXPECT_EQ(job.output(), "17 checks\n");
+  }
+}
+
 TEST_F(Processes, OneRankIsAJobToo) {
   ChildProcess job = launch(1, "sum");
   EXPECT_EQ(job.wait(), 0) << job.errors();

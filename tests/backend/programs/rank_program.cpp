@@ -3,6 +3,7 @@
 //   rank_program launch RANKS FOLDER WHAT   starts RANKS copies of `rank_program rank FOLDER WHAT`
 //   rank_program rank FOLDER WHAT           writes its process id to FOLDER/rankN.pid and does WHAT
 #include <fmt/core.h>
+#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -15,6 +16,7 @@
 #include "backend/launch.h"
 #include "backend/launch_processes.h"
 #include "core/error.h"
+#include "tests/backend/communicator_conformance.h"
 
 namespace meshplan {
 namespace {
@@ -40,6 +42,13 @@ void loop(Communicator& comm, const std::string& folder) {
   if (comm.rank() == 0) fmt::print("ended\n");
 }
 
+/// The exit code: 1 when a check failed, which was printed.
+int conform(Communicator& comm) {
+  for (const ConformanceCheck& check : conformanceChecks()) check.run(comm);
+  if (comm.rank() == 0) fmt::print("{} checks\n", conformanceChecks().size());
+  return testing::UnitTest::GetInstance()->ad_hoc_test_result().Failed() ? 1 : 0;
+}
+
 int runRank(const std::string& folder, const std::string& what) {
   const LaunchInfo launch = readLaunch();
   const auto comm = connect(launch);
@@ -48,6 +57,7 @@ int runRank(const std::string& folder, const std::string& what) {
                           fmt::format("{}/rank{}.pid", folder, comm->rank()));
   if (what == "sum") sumOnce(*comm);
   if (what == "loop") loop(*comm, folder);
+  if (what == "conformance") return conform(*comm);
   if (what == "busy") {
     if (comm->rank() == 0) std::this_thread::sleep_for(60s);
     loop(*comm, folder);

@@ -19,13 +19,16 @@
 
 namespace meshplan {
 
-struct SocketOptions {
+/// How ranks over byte streams judge each other, and what they do when they cannot go on.
+struct StreamOptions {
   LivenessOptions liveness;
   /// Gets a line about a rank that does not answer; by default it goes to the standard error.
   std::function<void(const std::string&)> report;
   /// When positive: ends the process with the exit code of runtime errors if, so long after a
   /// failure, its rank still computes and has not called anything that could throw it.
   std::chrono::milliseconds exitAfterFailure{0};
+  /// Called at the end, once the streams are closed, when nothing has failed.
+  std::function<void()> closed;
 };
 
 /// Bytes that go to, or come from, a rank of the world.
@@ -40,7 +43,7 @@ struct Inbound {
   int64_t bytes = 0;
 };
 
-/// The connections of one process to all other ranks of the world, and what flows over them. Calls
+/// The streams of one process to all other ranks of the world, and what flows over them. Calls
 /// move bytes themselves while they wait; between calls a thread does, which also sends heartbeats
 /// and judges those of the others (backend/comm/liveness.h). Nothing here blocks on a peer that
 /// does not read.
@@ -48,11 +51,11 @@ struct Inbound {
 /// The first failure is final: it is told to all ranks, and every pending and later call throws it
 /// as Error(runtime). A rank fails when its connection breaks before it has said goodbye, or when
 /// it stays silent.
-class SocketEngine final : private PeerLink::Receiver {
+class StreamEngine final : private PeerLink::Receiver {
  public:
-  SocketEngine(int rank, std::vector<Fd> connections, const SocketOptions& options);
+  StreamEngine(int rank, ByteStreams streams, const StreamOptions& options);
   /// Says goodbye and waits, for a few seconds at most, until every peer has all that was sent.
-  ~SocketEngine() override;
+  ~StreamEngine() override;
 
   int rank() const { return rank_; }
   int size() const { return int(links_.size()); }
@@ -113,13 +116,14 @@ class SocketEngine final : private PeerLink::Receiver {
   void endProcessIfStuck();
   enum Polled { wakeOnly, connectionsOnly, both };
   void pollFor(Lock& lock, Polled polled, std::chrono::milliseconds within);
+  void pause(Lock& lock);
   bool flushed() const;
 
   void wakeThread();
   void run();
 
   const int rank_;
-  const SocketOptions options_;
+  const StreamOptions options_;
   std::mutex mutex_;
   std::vector<PeerLink> links_;  // by rank; this rank's is closed
   std::vector<char> ended_, goodbyeHeard_;
@@ -129,7 +133,8 @@ class SocketEngine final : private PeerLink::Receiver {
   Clock::time_point failedAt_, lastWait_, lastHeartbeat_, lastTick_;
   bool thrown_ = false, leaving_ = false, stop_ = false;
   int waiters_ = 0;
-  uint64_t progress_ = 0;
+  uint64_t progress_ = 0, pausedAt_ = 0;
+  int idlePolls_ = 0;
   std::optional<Waiting> waiting_;
   Fd wake_;
   std::thread thread_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "backend/comm/socket_engine.h"
+#include "backend/comm/stream_engine.h"
 
 #include <fmt/core.h>
 #include <poll.h>
@@ -20,6 +20,10 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kTick = 100ms;
+// How often streams without a file are asked: at once for a while, then after pauses.
+constexpr int kBusyPolls = 500;
+constexpr auto kPause = 50us;
+constexpr auto kThreadPause = 2ms;
 // So long after a call the thread leaves the connections to the next call.
 constexpr auto kCallsFollow = 2ms;
 constexpr auto kFlushTime = 5s;
@@ -36,19 +40,18 @@ void copyBytes(void* to, const void* from, int64_t bytes) {
 
 }  // namespace
 
-SocketEngine::SocketEngine(int rank, std::vector<Fd> connections, const SocketOptions& options)
+StreamEngine::StreamEngine(int rank, ByteStreams streams, const StreamOptions& options)
     : rank_(rank),
       options_(options),
-      ended_(connections.size()),
-      goodbyeHeard_(connections.size()),
-      liveness_(rank, int(connections.size()), options.liveness, Clock::now()),
+      ended_(streams.size()),
+      goodbyeHeard_(streams.size()),
+      liveness_(rank, int(streams.size()), options.liveness, Clock::now()),
       wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-  for (size_t r = 0; r < connections.size(); ++r)
-    links_.emplace_back(int(r), std::move(connections[r]));
+  for (size_t r = 0; r < streams.size(); ++r) links_.emplace_back(int(r), std::move(streams[r]));
   thread_ = std::thread([this] { run(); });
 }
 
-SocketEngine::~SocketEngine() {
+StreamEngine::~StreamEngine() {
   {
     Lock lock(mutex_);
     leaving_ = true;
@@ -61,21 +64,23 @@ SocketEngine::~SocketEngine() {
   }
   wakeThread();
   thread_.join();
+  links_.clear();
+  if (!failure_ && options_.closed) options_.closed();
 }
 
-bool SocketEngine::flushed() const {
+bool StreamEngine::flushed() const {
   for (size_t r = 0; r < links_.size(); ++r)
     if (links_[r].hasToWrite() || (links_[r].open() && !goodbyeHeard_[r] && !ended_[r]))
       return false;
   return true;
 }
 
-bool SocketEngine::Waiting::satisfied() const {
+bool StreamEngine::Waiting::satisfied() const {
   return *pending == 0 &&
          std::all_of(wanted.begin(), wanted.end(), [](const Wanted& w) { return w.done; });
 }
 
-void SocketEngine::exchange(uint64_t group, const CommCall& call, std::span<const Outbound> out,
+void StreamEngine::exchange(uint64_t group, const CommCall& call, std::span<const Outbound> out,
                             std::span<const Inbound> in) {
   Lock lock(mutex_);
   throwIfFailed();
@@ -92,7 +97,7 @@ void SocketEngine::exchange(uint64_t group, const CommCall& call, std::span<cons
   await(lock, {call, out, wanted, &pending, Clock::now()});
 }
 
-void SocketEngine::send(uint64_t group, const Outbound& out) {
+void StreamEngine::send(uint64_t group, const Outbound& out) {
   Lock lock(mutex_);
   throwIfFailed();
   const FrameHeader header{.kind = FrameHeader::message,
@@ -115,7 +120,7 @@ void SocketEngine::send(uint64_t group, const Outbound& out) {
   ++progress_;
 }
 
-void SocketEngine::receive(uint64_t group, const Inbound& in) {
+void StreamEngine::receive(uint64_t group, const Inbound& in) {
   Lock lock(mutex_);
   throwIfFailed();
   const CommCall call{CommOp::receive, DType::u8, in.rank, in.bytes};
@@ -125,13 +130,13 @@ void SocketEngine::receive(uint64_t group, const Inbound& in) {
   await(lock, {call, {}, std::span(&wanted, 1), &pending, Clock::now()});
 }
 
-void SocketEngine::abort(const std::string& reason) {
+void StreamEngine::abort(const std::string& reason) {
   const Lock lock(mutex_);
   fail(PeerError(fmt::format("rank {} gave up: {}", rank_, reason), true));
   moveBytes();
 }
 
-void SocketEngine::want(uint64_t group, FrameHeader::Kind kind, Wanted& wanted) {
+void StreamEngine::want(uint64_t group, FrameHeader::Kind kind, Wanted& wanted) {
   if (failure_) return;
   Channel& channel = channels_[{group, wanted.in.rank, kind}];
   if (channel.arrived.empty()) {
@@ -145,7 +150,7 @@ void SocketEngine::want(uint64_t group, FrameHeader::Kind kind, Wanted& wanted) 
   wanted.done = true;
 }
 
-bool SocketEngine::fits(int rank, const FrameHeader& header, const Wanted& wanted) {
+bool StreamEngine::fits(int rank, const FrameHeader& header, const Wanted& wanted) {
   const bool part = header.kind == FrameHeader::part;
   if (header.bytes == uint64_t(wanted.in.bytes) && (!part || header.call == wanted.call))
     return true;
@@ -158,14 +163,14 @@ bool SocketEngine::fits(int rank, const FrameHeader& header, const Wanted& wante
   return false;
 }
 
-void* SocketEngine::place(int rank, const FrameHeader& header) {
+void* StreamEngine::place(int rank, const FrameHeader& header) {
   if (header.kind != FrameHeader::message && header.kind != FrameHeader::part) return nullptr;
   const Channel& channel = channels_[{header.group, rank, FrameHeader::Kind(header.kind)}];
   if (!channel.wanted || !fits(rank, header, *channel.wanted)) return nullptr;
   return channel.wanted->in.data;
 }
 
-void SocketEngine::store(int rank, const FrameHeader& header, std::unique_ptr<std::byte[]> data) {
+void StreamEngine::store(int rank, const FrameHeader& header, std::unique_ptr<std::byte[]> data) {
   if (failure_) return;
   ++progress_;
   Channel& channel = channels_[{header.group, rank, FrameHeader::Kind(header.kind)}];
@@ -180,7 +185,7 @@ void SocketEngine::store(int rank, const FrameHeader& header, std::unique_ptr<st
   channel.wanted = nullptr;
 }
 
-void SocketEngine::arrived(int rank, const FrameHeader& header, std::unique_ptr<std::byte[]> data) {
+void StreamEngine::arrived(int rank, const FrameHeader& header, std::unique_ptr<std::byte[]> data) {
   switch (header.kind) {
     case FrameHeader::message:
     case FrameHeader::part:
@@ -206,24 +211,24 @@ void SocketEngine::arrived(int rank, const FrameHeader& header, std::unique_ptr<
 }
 
 // Heartbeats alone are no progress.
-void SocketEngine::moved(int rank, bool payload) {
+void StreamEngine::moved(int rank, bool payload) {
   progress_ += payload;
   liveness_.heard(rank, Clock::now());
 }
 
-void SocketEngine::failIfEnded(int rank, const CommCall& call) {
+void StreamEngine::failIfEnded(int rank, const CommCall& call) {
   if (!ended_[size_t(rank)]) return;
   fail(fmt::format("rank {} waits in {}, but rank {} has ended", rank_, callText(call), rank));
 }
 
-void SocketEngine::failOnEnded(const Waiting& waiting) {
+void StreamEngine::failOnEnded(const Waiting& waiting) {
   for (const Wanted& w : waiting.wanted)
     if (!w.done) failIfEnded(w.in.rank, waiting.call);
   for (const Outbound& o : waiting.out)
     if (!links_[size_t(o.rank)].open()) failIfEnded(o.rank, waiting.call);
 }
 
-void SocketEngine::await(Lock& lock, const Waiting& waiting) {
+void StreamEngine::await(Lock& lock, const Waiting& waiting) {
   ++waiters_;
   waiting_ = waiting;
   moveBytes();
@@ -240,7 +245,7 @@ void SocketEngine::await(Lock& lock, const Waiting& waiting) {
   if (!waiting.satisfied()) throwIfFailed();
 }
 
-void SocketEngine::moveBytes() {
+void StreamEngine::moveBytes() {
   for (size_t r = 0; r < links_.size(); ++r) {
     if (!links_[r].open()) continue;
     try {
@@ -254,14 +259,14 @@ void SocketEngine::moveBytes() {
   }
 }
 
-void SocketEngine::lost(int rank) {
+void StreamEngine::lost(int rank) {
   links_[size_t(rank)].close();
   if (ended_[size_t(rank)] || leaving_) return;
   fail(fmt::format("rank {} died: its connection to rank {} broke", rank, rank_));
 }
 
 // Memory of callers must not be touched once they have thrown.
-void SocketEngine::fail(const PeerError& failure, Heard heard) {
+void StreamEngine::fail(const PeerError& failure, Heard heard) {
   if (failure_) return;
   failure_.emplace(failure);
   const std::string what = failure.what();
@@ -275,18 +280,18 @@ void SocketEngine::fail(const PeerError& failure, Heard heard) {
   }
 }
 
-void SocketEngine::throwIfFailed() {
+void StreamEngine::throwIfFailed() {
   if (!failure_) return;
   thrown_ = true;
   throw *failure_;
 }
 
-RankStatus SocketEngine::status() const {
+RankStatus StreamEngine::status() const {
   if (!waiting_ || waiting_->satisfied()) return {.progress = progress_};
   return {.progress = progress_, .waiting = 1, .call = waiting_->call};
 }
 
-void SocketEngine::tick() {
+void StreamEngine::tick() {
   const auto now = Clock::now();
   if (now - lastTick_ < kTick) return;
   lastTick_ = now;
@@ -305,7 +310,7 @@ void SocketEngine::tick() {
 }
 
 // Where bytes wait to be written, their arrival is the heartbeat.
-void SocketEngine::sendHeartbeats() {
+void StreamEngine::sendHeartbeats() {
   if (lastTick_ - lastHeartbeat_ < options_.liveness.heartbeat) return;
   lastHeartbeat_ = lastTick_;
   const RankStatus now = status();
@@ -316,7 +321,7 @@ void SocketEngine::sendHeartbeats() {
   }
 }
 
-void SocketEngine::endProcessIfStuck() {
+void StreamEngine::endProcessIfStuck() {
   if (options_.exitAfterFailure == 0ms) return;
   const Clock::duration grace = thrown_ ? kTearDownTime : options_.exitAfterFailure;
   if (Clock::now() - failedAt_ < grace) return;
@@ -325,23 +330,41 @@ void SocketEngine::endProcessIfStuck() {
   _exit(exitCode(ErrorKind::runtime));
 }
 
-void SocketEngine::pollFor(Lock& lock, Polled polled, std::chrono::milliseconds within) {
+void StreamEngine::pollFor(Lock& lock, Polled polled, std::chrono::milliseconds within) {
   std::vector<pollfd> waits;
+  bool asks = false;
   if (polled != connectionsOnly) waits.push_back({wake_.get(), POLLIN, 0});
-  for (const PeerLink& link : links_)
-    if (polled != wakeOnly && link.open())
+  for (const PeerLink& link : links_) {
+    if (polled == wakeOnly || !link.open()) continue;
+    if (link.fd() >= 0)
       waits.push_back({link.fd(), short(link.hasToWrite() ? POLLIN | POLLOUT : POLLIN), 0});
+    else
+      asks = true;
+  }
+  if (asks && polled == connectionsOnly) return pause(lock);
+  if (asks) within = std::min(within, kThreadPause);
   lock.unlock();
   poll(waits.data(), waits.size(), int(within.count()));
   lock.lock();
 }
 
-void SocketEngine::wakeThread() {
+void StreamEngine::pause(Lock& lock) {
+  if (progress_ != pausedAt_) idlePolls_ = 0;
+  pausedAt_ = progress_;
+  lock.unlock();
+  if (++idlePolls_ < kBusyPolls)
+    std::this_thread::yield();
+  else
+    std::this_thread::sleep_for(kPause);
+  lock.lock();
+}
+
+void StreamEngine::wakeThread() {
   const uint64_t one = 1;
   [[maybe_unused]] const auto n = ::write(wake_.get(), &one, sizeof one);
 }
 
-void SocketEngine::run() {
+void StreamEngine::run() {
   Lock lock(mutex_);
   while (!stop_) {
     const bool busy = leaving_ || waiters_ > 0 || Clock::now() - lastWait_ < kCallsFollow;
