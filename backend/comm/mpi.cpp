@@ -58,13 +58,7 @@ class MpiStream final : public ByteStream {
   MpiStream(const MeshplanMpi& mpi, int peer) : mpi_(mpi), peer_(peer) {
     for (Incoming& in : in_) post(in);
   }
-  ~MpiStream() override {
-    const auto until = Clock::now() + kEnd;
-    for (Outgoing& out : out_)
-      while (!free(out) && Clock::now() < until) std::this_thread::yield();
-    for (Incoming& in : in_)
-      if (in.request) mpi_.cancel(in.request);
-  }
+  ~MpiStream() override;
 
   int fd() const override { return -1; }
   int64_t write(std::span<const iovec> pieces) override;
@@ -74,6 +68,7 @@ class MpiStream final : public ByteStream {
   struct Outgoing {
     Buffer data = std::make_unique_for_overwrite<std::byte[]>(kChunk);
     void* request = nullptr;
+    int bytes = 0;
   };
   struct Incoming {
     Buffer data = std::make_unique_for_overwrite<std::byte[]>(kChunk);
@@ -82,10 +77,11 @@ class MpiStream final : public ByteStream {
     size_t taken = 0;
   };
 
-  bool free(Outgoing& out) {
-    int ignored = 0;
-    if (out.request && mpi_.done(out.request, &ignored)) out.request = nullptr;
-    return !out.request;
+  template <class Transfer>
+  bool ended(Transfer& transfer) {
+    if (transfer.request && mpi_.done(transfer.request, &transfer.bytes))
+      transfer.request = nullptr;
+    return !transfer.request;
   }
   void post(Incoming& in) {
     in.request = mpi_.receive(in.data.get(), int(kChunk), peer_);
@@ -99,8 +95,22 @@ class MpiStream final : public ByteStream {
   size_t current_ = 0;
 };
 
+// MPI may still use the memory of requests that do not end, because their peer has failed.
+MpiStream::~MpiStream() {
+  const auto until = Clock::now() + kEnd;
+  const auto end = [&](auto& transfer) {
+    while (!ended(transfer) && Clock::now() < until) std::this_thread::yield();
+    if (!ended(transfer)) (void)transfer.data.release();
+  };
+  for (Outgoing& out : out_) end(out);
+  for (Incoming& in : in_) {
+    if (in.request) mpi_.cancel(in.request);
+    end(in);
+  }
+}
+
 int64_t MpiStream::write(std::span<const iovec> pieces) {
-  const auto out = std::find_if(out_.begin(), out_.end(), [this](Outgoing& o) { return free(o); });
+  const auto out = std::find_if(out_.begin(), out_.end(), [this](Outgoing& o) { return ended(o); });
   if (out == out_.end()) return 0;
   size_t bytes = 0;
   for (const iovec& piece : pieces) {
@@ -114,8 +124,7 @@ int64_t MpiStream::write(std::span<const iovec> pieces) {
 
 int64_t MpiStream::read(void* to, size_t room) {
   Incoming& in = in_[current_];
-  if (in.request && !mpi_.done(in.request, &in.bytes)) return 0;
-  in.request = nullptr;
+  if (!ended(in)) return 0;
   const size_t n = std::min(room, size_t(in.bytes) - in.taken);
   std::memcpy(to, in.data.get() + in.taken, n);
   in.taken += n;

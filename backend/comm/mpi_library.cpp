@@ -39,11 +39,8 @@ int done(void* handle, int* bytes) {
   return 1;
 }
 
-void cancel(void* handle) {
-  auto* request = static_cast<MPI_Request*>(handle);
-  MPI_Cancel(request);
-  MPI_Request_free(request);
-  delete request;
+void cancel(void* request) {
+  MPI_Cancel(static_cast<MPI_Request*>(request));
 }
 
 void finish() {

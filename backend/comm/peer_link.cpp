@@ -59,7 +59,7 @@ bool PeerLink::write() {
   while (hasToWrite()) {
     std::array<iovec, 2 * kPieces> pieces;
     size_t n = 0;
-    for (auto frame = out_.begin(); frame != out_.end() && n < pieces.size(); ++frame) {
+    for (auto frame = out_.begin(); frame != out_.end() && n + 2 <= pieces.size(); ++frame) {
       const uint64_t head = std::min<uint64_t>(frame->written, sizeof(FrameHeader));
       const uint64_t body = frame->written - head;
       if (head < sizeof(FrameHeader))

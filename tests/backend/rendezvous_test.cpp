@@ -174,7 +174,7 @@ TEST(Rendezvous, GarbageFromAPeerIsNotObeyed) {
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
   std::vector<Fd> connections(2);
   connections[1] = Fd(ends[0]);
-  StreamEngine engine(0, std::move(connections), {});
+  StreamEngine engine(0, socketStreams(std::move(connections)), {});
   const Fd other(ends[1]);
   say(other, std::string(4096, 'z'));
   char byte = 0;
@@ -186,7 +186,7 @@ TEST(Rendezvous, AnEnormousMessageIsAnErrorNotACrash) {
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
   std::vector<Fd> connections(2);
   connections[1] = Fd(ends[0]);
-  StreamEngine engine(0, std::move(connections), {});
+  StreamEngine engine(0, socketStreams(std::move(connections)), {});
   const Fd other(ends[1]);
   FrameHeader header;
   header.kind = FrameHeader::message;
