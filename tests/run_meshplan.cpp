@@ -23,19 +23,23 @@ std::string readFile(const std::filesystem::path& path) {
 
 }  // namespace
 
-CommandResult runMeshplan(const std::string& arguments) {
+CommandResult runInRepository(const std::string& commandLine) {
   const auto base =
       std::filesystem::path(testing::TempDir()) / fmt::format("meshplan-{}", getpid());
   const std::string out = base.string() + ".out", err = base.string() + ".err";
   const std::string command =
-      fmt::format("cd '{}' && NO_COLOR=1 '{}/cli/meshplan' {} >'{}' 2>'{}' </dev/null",
-                  MESHPLAN_SOURCE_DIR, MESHPLAN_BINARY_DIR, arguments, out, err);
+      fmt::format("cd '{}' && export NO_COLOR=1 && {} >'{}' 2>'{}' </dev/null", MESHPLAN_SOURCE_DIR,
+                  commandLine, out, err);
   const int status = std::system(command.c_str());
   CommandResult result{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
                        readFile(out), readFile(err)};
   std::filesystem::remove(out);
   std::filesystem::remove(err);
   return result;
+}
+
+CommandResult runMeshplan(const std::string& arguments) {
+  return runInRepository(fmt::format("'{}/cli/meshplan' {}", MESHPLAN_BINARY_DIR, arguments));
 }
 
 }  // namespace meshplan

@@ -15,4 +15,7 @@ struct CommandResult {
 /// colours.
 CommandResult runMeshplan(const std::string& arguments);
 
+/// Runs a command line of the shell in the same way.
+CommandResult runInRepository(const std::string& commandLine);
+
 }  // namespace meshplan
