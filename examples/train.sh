@@ -16,9 +16,7 @@ build=${BUILD:-build/release}
 out=$build/train
 
 run() {
-  printf '\n$ meshplan run'
-  printf ' %q' "$@"
-  printf '\n'
+  printf '\n$ meshplan run %s\n' "$*"
   "$build/cli/meshplan" run "$@"
 }
 

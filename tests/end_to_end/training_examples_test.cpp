@@ -39,12 +39,12 @@ std::string digits(const std::string& folder, const std::string& set) {
 }
 
 std::vector<double> lossesOf(const std::string& arguments) {
-  const CommandResult result = runMeshplan("run " + arguments + " --format json");
+  const CommandResult result = runMeshplan("run " + arguments + " --threads 1 --format json");
   EXPECT_EQ(result.exitCode, 0) << arguments << "\n" << result.err;
   std::vector<double> losses;
-  if (result.exitCode == 0)
-    for (const auto& step : nlohmann::json::parse(result.out).at("steps"))
-      losses.push_back(step.at("loss"));
+  if (result.exitCode != 0) return losses;
+  const nlohmann::json report = nlohmann::json::parse(result.out);
+  for (const auto& step : report.at("steps")) losses.push_back(step.at("loss"));
   return losses;
 }
 
@@ -193,7 +193,7 @@ TEST(DrawnDigits, OfAllClassesHaveInkAndDifferFromEachOther) {
     const std::string image = images.substr(784 * i, 784);
     const auto ink = std::count_if(image.begin(), image.end(),
                                    [](char c) { return static_cast<unsigned char>(c) > 127; });
-    EXPECT_GT(ink, 20) << "image " << i;
+    EXPECT_GT(ink, 10) << "image " << i;
     EXPECT_LT(ink, 350) << "image " << i;
     EXPECT_TRUE(seen.insert(image).second) << "image " << i;
   }
