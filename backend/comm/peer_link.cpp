@@ -92,7 +92,7 @@ bool PeerLink::beginFrame(Receiver& receiver) {
   if (end_ - begin_ < sizeof(FrameHeader)) return false;
   std::memcpy(&header_, staged_.data() + begin_, sizeof header_);
   begin_ += sizeof header_;
-  broken_ = header_.magic != FrameHeader::kMagic;
+  broken_ = header_.magic != FrameHeader::kMagic || header_.bytes > FrameHeader::kMostBytes;
   if (broken_) return false;
   target_ = static_cast<std::byte*>(receiver.place(rank_, header_));
   if (!target_ && header_.bytes > 0) {

@@ -34,6 +34,7 @@ class Fd {
 /// rank of the world.
 struct FrameHeader {
   static constexpr uint32_t kMagic = 0x4d50'4c31;
+  static constexpr uint64_t kMostBytes = uint64_t{1} << 39;  // more is garbage, not a tensor
   enum Kind : uint32_t { message, part, heartbeat, failure, gaveUp, goodbye, goodbyeHeard };
 
   uint32_t magic = kMagic;
