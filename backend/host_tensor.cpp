@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <new>
@@ -12,7 +13,7 @@
 namespace meshplan {
 namespace {
 
-constexpr std::align_val_t kAlignment{64};
+constexpr size_t kAlignment = 64;
 
 struct Half {
   uint16_t bits;
@@ -97,19 +98,25 @@ To convertedElement(From v) {
 
 }  // namespace
 
-void HostTensor::Free::operator()(std::byte* p) const {
-  ::operator delete[](p, kAlignment);
+void HostTensor::Free::operator()(void* p) const {
+  std::free(p);
+}
+
+std::byte* HostTensor::data() const {
+  const auto begin = reinterpret_cast<uintptr_t>(allocation_.get());
+  return reinterpret_cast<std::byte*>((begin + kAlignment - 1) / kAlignment * kAlignment);
 }
 
 HostTensor::HostTensor(TensorType type) : type_(std::move(type)) {
   size_ = static_cast<size_t>(type_.bytes().value);
   if (size_ == 0) return;
-  data_.reset(static_cast<std::byte*>(::operator new[](size_, kAlignment)));
-  std::memset(data_.get(), 0, size_);
+  // calloc leaves large memory untouched: its pages are zero when they are first used.
+  allocation_.reset(std::calloc(size_ + kAlignment - 1, 1));
+  if (!allocation_) throw std::bad_alloc();
 }
 
 HostTensor::HostTensor(const HostTensor& other) : HostTensor(other.type_) {
-  if (size_ > 0) std::memcpy(data_.get(), other.data_.get(), size_);
+  if (size_ > 0) std::memcpy(data(), other.data(), size_);
 }
 
 HostTensor& HostTensor::operator=(const HostTensor& other) {

@@ -26,30 +26,32 @@ class HostTensor {
   const Shape& shape() const { return type_.shape; }
   int64_t elements() const { return type_.elements(); }
 
-  std::span<std::byte> bytes() { return {data_.get(), size_}; }
-  std::span<const std::byte> bytes() const { return {data_.get(), size_}; }
+  std::span<std::byte> bytes() { return {data(), size_}; }
+  std::span<const std::byte> bytes() const { return {data(), size_}; }
   /// The elements; T must have the size of the dtype.
   template <class T>
   std::span<T> as() {
-    return {reinterpret_cast<T*>(data_.get()), size_ / sizeof(T)};
+    return {reinterpret_cast<T*>(data()), size_ / sizeof(T)};
   }
   template <class T>
   std::span<const T> as() const {
-    return {reinterpret_cast<const T*>(data_.get()), size_ / sizeof(T)};
+    return {reinterpret_cast<const T*>(data()), size_ / sizeof(T)};
   }
   /// What kernels read and write; valid while this object lives.
-  TensorView view() const { return {data_.get(), type_}; }
+  TensorView view() const { return {data(), type_}; }
   /// The same bytes under another shape of equal element count; anything else throws
   /// Error(internal).
   void reshape(Shape shape);
 
  private:
   struct Free {
-    void operator()(std::byte* p) const;
+    void operator()(void* p) const;
   };
+  std::byte* data() const;
+
   TensorType type_;
   size_t size_ = 0;
-  std::unique_ptr<std::byte[], Free> data_;
+  std::unique_ptr<void, Free> allocation_;  // with room to begin at a multiple of 64
 };
 
 /// Elements as fp64 and back; 16-bit floats and integers included. Throws Error(input) for dtypes

@@ -81,12 +81,11 @@ std::optional<int64_t> indexedExtent(const Graph& graph, TensorId input) {
 HostTensor randomInput(const Graph& graph, TensorId input, int64_t referenceBatch,
                        int64_t globalBatch, uint64_t seed) {
   const TensorType type = batchType(graph, input, referenceBatch, globalBatch);
-  const bool floating = isFloating(type.dtype);
+  const PlacedRandom random(seed, graph.tensor(input).name);
+  if (isFloating(type.dtype)) return converted(normalValues(type.shape, random, 1), type.dtype);
   const auto limit = static_cast<double>(indexedExtent(graph, input).value_or(2));
-  const uint64_t own = seedOf(seed, graph.tensor(input).name);
   std::vector<double> values(static_cast<size_t>(type.elements()));
-  for (size_t i = 0; i < values.size(); ++i)
-    values[i] = floating ? normalAt(own, i) : std::floor(limit * uniformAt(own, i));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = std::floor(limit * random.uniform(i));
   return fromDoubles(type, values);
 }
 
@@ -232,10 +231,10 @@ const std::vector<int64_t>& TrainingData::orderOf(int64_t epoch) {
   epoch_ = epoch;
   order_.resize(static_cast<size_t>(samples_));
   std::iota(order_.begin(), order_.end(), 0);
-  const uint64_t own = seedOf(seed_, fmt::format("epoch {}", epoch));
+  const PlacedRandom random(seed_, fmt::format("epoch {}", epoch));
   for (size_t i = order_.size(); i > 1; --i)
     std::swap(order_[i - 1],
-              order_[static_cast<size_t>(uniformAt(own, i) * static_cast<double>(i))]);
+              order_[static_cast<size_t>(random.uniform(i) * static_cast<double>(i))]);
   return order_;
 }
 

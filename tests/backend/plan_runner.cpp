@@ -44,7 +44,7 @@ class RandomCost : public CostModel {
 
  private:
   Seconds drawn(double of) const {
-    return Seconds(uniformAt(seed_, static_cast<uint64_t>(of)) + 1e-3);
+    return Seconds(PlacedRandom(seed_, "cost").uniform(static_cast<uint64_t>(of)) + 1e-3);
   }
   uint64_t seed_;
 };
