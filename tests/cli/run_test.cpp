@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -117,6 +118,22 @@ TEST_F(Run, ThreadsProcessesAndTorchrunsRanksGiveTheSameBits) {
     EXPECT_EQ(ranks[1]->output(), "");
     EXPECT_EQ(ranks[1]->errors(), "");
   }
+}
+
+TEST_F(Run, MpirunsRanksGiveTheBitsOfThreads) {
+  if (std::system("mpirun --version >/dev/null 2>&1") != 0) GTEST_SKIP() << "there is no mpirun";
+  const std::vector<std::string> root = {"OMPI_ALLOW_RUN_AS_ROOT=1",
+                                         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1"};
+  const std::string mpirun = "mpirun --oversubscribe -n 2 " + kProgram + " run ";
+  const std::string arguments = "mlp -b 32 --steps 4 --format json --strategy dp=2";
+  const auto threads = losses(runMeshplan("run --ranks 2 " + arguments).out);
+  ASSERT_EQ(threads.size(), 4u);
+  const auto job = startCommand("mpi", mpirun + arguments, root);
+  EXPECT_EQ(job->wait(), 0) << job->errors();
+  EXPECT_EQ(losses(job->output()), threads);
+  const auto refused = startCommand("refused", mpirun + "--ranks 3 " + arguments, root);
+  EXPECT_EQ(refused->wait(), 2);
+  EXPECT_THAT(refused->errors(), HasSubstr("mpirun started 2 ranks, but --ranks asks for 3"));
 }
 
 TEST_F(Run, APlanIsToldFromAModelByItsContent) {
