@@ -198,23 +198,25 @@ void TrainingData::useTokens(const std::string& file) {
   const TokenFile tokens(file, indexedExtent(graph_, ids.tensor).value_or(int64_t{1} << 32));
   tokens_.resize(static_cast<size_t>(tokens.size()));
   tokens.read(0, tokens_);
-  useText({});
+  useSequences(file);
 }
 
 void TrainingData::useText(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in) throw Error(ErrorKind::input, "cannot be read", "check the name").inFile(file);
+  for (std::istreambuf_iterator<char> c(in), end; c != end; ++c)
+    tokens_.push_back(static_cast<unsigned char>(*c));
+  const auto vocabulary = indexedExtent(graph_, only(false, "tokens").tensor);
+  if (vocabulary && *vocabulary < 256)
+    throw Error(ErrorKind::input,
+                fmt::format("bytes need a vocabulary of 256, and the model has {}", *vocabulary),
+                "use --set vocab=256")
+        .inFile(file);
+  useSequences(file);
+}
+
+void TrainingData::useSequences(const std::string& file) {
   const Input &ids = only(false, "tokens"), &labels = only(true, "labels");
-  if (!file.empty()) {
-    std::ifstream in(file, std::ios::binary);
-    if (!in) throw Error(ErrorKind::input, "cannot be read", "check the name").inFile(file);
-    for (std::istreambuf_iterator<char> c(in), end; c != end; ++c)
-      tokens_.push_back(static_cast<unsigned char>(*c));
-    const int64_t vocabulary = indexedExtent(graph_, ids.tensor).value_or(0);
-    if (vocabulary < 256)
-      throw Error(ErrorKind::input,
-                  fmt::format("bytes need a vocabulary of 256, and the model has {}", vocabulary),
-                  "use --set vocab=256")
-          .inFile(file);
-  }
   const int64_t length = ids.values.elements() / globalBatch_;
   if (ids.values.elements() != labels.values.elements())
     throw Error(ErrorKind::usage, "the model has not one label per token",
@@ -223,7 +225,8 @@ void TrainingData::useText(const std::string& file) {
   if (samples_ < 1)
     throw Error(ErrorKind::input,
                 fmt::format("{} tokens are too few for one sequence of {}", tokens_.size(), length),
-                "use a longer text or a smaller --seq");
+                "use a longer text or a smaller --seq")
+        .inFile(file);
 }
 
 const std::vector<int64_t>& TrainingData::orderOf(int64_t epoch) {

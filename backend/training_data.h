@@ -47,6 +47,7 @@ class TrainingData {
   void useArrays(const std::vector<std::string>& assignments);
   void useTokens(const std::string& file);
   void useText(const std::string& file);
+  void useSequences(const std::string& file);
   void setSamples(Input& input, HostTensor samples, const std::string& file);
   void windowTokens(int64_t step);
   void pickSamples(int64_t step);

@@ -60,7 +60,10 @@ void silenceMessages() {
 }
 
 void showProgress(const std::string& line) {
-  if (messagesAreTerminal() && !silent) fmt::print(stderr, "\r\x1b[K{}", line);
+  constexpr const char* kCutAtTheEdge = "\x1b[?7l";
+  constexpr const char* kWrap = "\x1b[?7h";
+  if (messagesAreTerminal() && !silent)
+    fmt::print(stderr, "\r\x1b[K{}{}{}", kCutAtTheEdge, line, kWrap);
 }
 
 void clearProgress() {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/human.h"
+#include "cli/report.h"
 #include "cli/terminal.h"
 
 namespace meshplan {
@@ -22,7 +23,7 @@ void TrainingLog::announce(const Program& program, int threads) const {
       "global batch {}, {}, {}, {} per rank\n",
       bold(chosen_.planning->modelName()),
       countText(static_cast<double>(chosen_.planning->training().graph.parameterCount())), ranks,
-      ranks == 1 ? "" : "s", threads, threads == 1 ? "" : "s", bold(chosen_.report.strategy),
+      ranks == 1 ? "" : "s", threads, threads == 1 ? "" : "s", bold(shortStrategy(chosen_.report)),
       plan.globalBatch, precisionName(plan.training.precision),
       optimizerName(plan.training.optimizer), bytesText(arena)));
 }

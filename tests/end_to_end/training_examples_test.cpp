@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -155,17 +156,34 @@ TEST(TrainingExamples, WhatWasLearntHoldsForDigitsThatWereNotSeen) {
   EXPECT_LT(after[0], 0.25 * before[0]);
 }
 
+/// "loss 2.2811 -> 0.1240," of every run in a script's output.
+std::vector<std::string> summaries(const std::string& output) {
+  const std::regex summary("loss (\\S+) -> (\\S+),");
+  std::vector<std::string> found;
+  for (std::sregex_iterator i(output.begin(), output.end(), summary), end; i != end; ++i)
+    found.push_back(i->str());
+  return found;
+}
+
 TEST(TrainingExamples, TheScriptShowsTheSameLossesForEveryPlan) {
   const CommandResult result =
       runInRepository(fmt::format("STEPS=3 BUILD='{}' examples/train.sh mlp", kBinaries));
   ASSERT_EQ(result.exitCode, 0) << result.err;
-  const std::regex summary("loss (\\S+) -> (\\S+),");
-  std::vector<std::string> found;
-  for (std::sregex_iterator i(result.out.begin(), result.out.end(), summary), end; i != end; ++i)
-    found.push_back(i->str());
+  const std::vector<std::string> found = summaries(result.out);
   ASSERT_EQ(found.size(), 4u) << result.out;
   EXPECT_EQ(found[1], found[0]);
   EXPECT_EQ(found[2], found[0]);
+}
+
+TEST(TrainingExamples, TheDemoPlansThenTrainsWithEqualLosses) {
+  const CommandResult result = runInRepository(fmt::format("examples/demo.sh '{}'", kBinaries));
+  ASSERT_EQ(result.exitCode, 0) << result.err;
+  const std::vector<std::string> found = summaries(result.out);
+  ASSERT_EQ(found.size(), 2u) << result.out;
+  EXPECT_EQ(found[1], found[0]);
+  double first = 0, last = 0;
+  ASSERT_EQ(std::sscanf(found[0].c_str(), "loss %lf -> %lf", &first, &last), 2);
+  EXPECT_LT(last, 0.1 * first);
 }
 
 TEST(TrainingExamples, TheScriptNamesItsModels) {
