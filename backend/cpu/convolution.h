@@ -2,19 +2,16 @@
 #pragma once
 
 #include "backend/cpu/cpu_kernels.h"
+#include "backend/cpu/window_runs.h"
 
 namespace meshplan {
 
 /// A convolution from `channels` x `in` to `filters` x `out` per group, of which a transposed
 /// convolution is the gradient with respect to the input. Weights are
 /// [groups * filters, channels, kernel...].
-struct ConvolutionGeometry {
+struct ConvolutionGeometry : WindowGeometry {
   int64_t batch = 1, groups = 1, channels = 1, filters = 1;  // channels and filters per group
-  Shape in, out, kernel, strides, dilations, before;         // spatial; before: padding
 
-  int64_t inElements() const { return elementCount(in); }
-  int64_t outElements() const { return elementCount(out); }
-  int64_t kernelElements() const { return elementCount(kernel); }
   /// Every output position reads one input position, its own.
   bool isPointwise() const;
 };

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "backend/cpu/pooling.h"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 #include <vector>
 
-#include "backend/cpu/cpu_kernels.h"
 #include "backend/cpu/element.h"
 #include "backend/cpu/parallel.h"
 #include "core/operators/window.h"
@@ -84,66 +84,6 @@ struct Pooling {
   }
 };
 
-/// Calls f(first element of the plane, position of the first largest element) for every output.
-template <class T, class F>
-void forMaxima(const Pooling& pool, const T* x, F f) {
-  using W = Wide<T>;
-  W most = 0;
-  int64_t where = -1;
-  pool.forWindows(
-      [&](int64_t, const auto&) {
-        most = -std::numeric_limits<W>::infinity();
-        where = -1;
-      },
-      [&](int64_t i) {
-        const W v = static_cast<W>(x[i]);
-        if (where >= 0 && !(v > most) && v == v) return;
-        most = v;
-        where = i;
-      },
-      [&](int64_t o) { f(o, where, most); });
-}
-
-AxisRange rangeOf(const KernelCall& call, size_t axis, int64_t extent) {
-  return axis < call.axes.size() ? call.axes[axis] : AxisRange{0, extent, extent};
-}
-
-void maxPool(CpuContext& context, const KernelCall& call) {
-  const TensorView &x = call.inputs[0], &y = call.outputs[0];
-  const Pooling pool(call, x.type.shape, y.type.shape);
-  const int64_t channels = x.type.shape[1], in = pool.inElements(), out = pool.outElements();
-  const AxisRange batch = rangeOf(call, 0, x.type.shape[0]), all = rangeOf(call, 1, channels);
-  int64_t* const indices = call.outputs.size() > 1 ? call.outputs[1].as<int64_t>() : nullptr;
-  forElementType(*call.op, x.type.dtype, [&](auto element) {
-    using T = decltype(element);
-    pool.forPlanes(context, [&](int64_t p) {
-      const int64_t place = (batch.begin + p / channels) * all.whole + all.begin + p % channels;
-      forMaxima(pool, x.as<T>() + p * in, [&](int64_t o, int64_t where, Wide<T> most) {
-        y.as<T>()[p * out + o] = T(most);
-        if (indices) indices[p * out + o] = place * in + where;
-      });
-    });
-  });
-}
-
-void maxPoolGradient(CpuContext& context, const KernelCall& call) {
-  const TensorView &x = *call.forwardInput(0), &dy = *call.outputGradient(0);
-  const TensorView& dx = *call.inputGradient(0);
-  const Pooling pool(call, x.type.shape, dy.type.shape);
-  const int64_t in = pool.inElements(), out = pool.outElements();
-  forElementType(*call.op, x.type.dtype, [&](auto element) {
-    using T = decltype(element);
-    pool.forPlanes(context, [&](int64_t p) {
-      std::vector<Wide<T>> sums(static_cast<size_t>(in));
-      forMaxima(pool, x.as<T>() + p * in, [&](int64_t o, int64_t where, Wide<T>) {
-        if (where >= 0)
-          sums[static_cast<size_t>(where)] += static_cast<Wide<T>>(dy.as<T>()[p * out + o]);
-      });
-      for (int64_t i = 0; i < in; ++i) dx.as<T>()[p * in + i] = T(sums[static_cast<size_t>(i)]);
-    });
-  });
-}
-
 /// How many elements an average divides by.
 int64_t averaged(const std::vector<const Span*>& window, bool countsPadding) {
   int64_t count = 1;
@@ -194,16 +134,6 @@ void averagePoolGradient(CpuContext& context, const KernelCall& call) {
   });
 }
 
-double normOrder(const KernelCall& call) {
-  return static_cast<double>(call.op->attributes.getInt("p", 2));
-}
-
-/// d |x| / dx of a p-norm y = (sum |x|^p)^(1/p).
-double normSlope(double x, double y, double p) {
-  if (y == 0 || x == 0) return 0;
-  return (x < 0 ? -1 : 1) * std::pow(std::abs(x) / y, p - 1);
-}
-
 void lpPool(CpuContext& context, const KernelCall& call) {
   const TensorView &x = call.inputs[0], &y = call.outputs[0];
   const Pooling pool(call, x.type.shape, y.type.shape);
@@ -252,117 +182,6 @@ void lpPoolGradient(CpuContext& context, const KernelCall& call) {
   });
 }
 
-/// Elements per plane, here and in the whole tensor.
-struct Planes {
-  int64_t count, elements;
-  double whole = 1;
-
-  Planes(const KernelCall& call, const Shape& x)
-      : count(x[0] * x[1]), elements(elementCount(spatialExtents(x))) {
-    for (size_t d = 2; d < x.size(); ++d)
-      whole *= static_cast<double>(rangeOf(call, d, x[d]).whole);
-  }
-
-  /// f(plane) by threads.
-  template <class F>
-  void forEach(const CpuContext& context, F f) const {
-    parallelRanges(context, count, elements, [&](int64_t begin, int64_t end) {
-      for (int64_t p = begin; p < end; ++p) f(p);
-    });
-  }
-};
-
-void globalAverage(CpuContext& context, const KernelCall& call) {
-  const TensorView &x = call.inputs[0], &y = call.outputs[0];
-  const Planes planes(call, x.type.shape);
-  forElementType(*call.op, x.type.dtype, [&](auto element) {
-    using T = decltype(element);
-    planes.forEach(context, [&](int64_t p) {
-      double sum = 0;
-      for (int64_t i = 0; i < planes.elements; ++i)
-        sum += static_cast<double>(x.as<T>()[p * planes.elements + i]);
-      y.as<T>()[p] = T(static_cast<Wide<T>>(sum / planes.whole));
-    });
-  });
-}
-
-void globalAverageGradient(CpuContext& context, const KernelCall& call) {
-  const TensorView &dy = *call.outputGradient(0), &dx = *call.inputGradient(0);
-  const Planes planes(call, dx.type.shape);
-  forElementType(*call.op, dy.type.dtype, [&](auto element) {
-    using T = decltype(element);
-    planes.forEach(context, [&](int64_t p) {
-      const T share(static_cast<Wide<T>>(static_cast<double>(dy.as<T>()[p]) / planes.whole));
-      std::fill_n(dx.as<T>() + p * planes.elements, planes.elements, share);
-    });
-  });
-}
-
-template <class T>
-int64_t firstLargest(const T* x, int64_t n) {
-  int64_t most = 0;
-  for (int64_t i = 1; i < n; ++i)
-    if (static_cast<Wide<T>>(x[i]) > static_cast<Wide<T>>(x[most])) most = i;
-  return most;
-}
-
-void globalMax(CpuContext& context, const KernelCall& call) {
-  const TensorView &x = call.inputs[0], &y = call.outputs[0];
-  const Planes planes(call, x.type.shape);
-  forElementType(*call.op, x.type.dtype, [&](auto element) {
-    using T = decltype(element);
-    planes.forEach(context, [&](int64_t p) {
-      const T* const from = x.as<T>() + p * planes.elements;
-      y.as<T>()[p] = from[firstLargest(from, planes.elements)];
-    });
-  });
-}
-
-void globalMaxGradient(CpuContext& context, const KernelCall& call) {
-  const TensorView &x = *call.forwardInput(0), &dx = *call.inputGradient(0);
-  const Planes planes(call, x.type.shape);
-  forElementType(*call.op, x.type.dtype, [&](auto element) {
-    using T = decltype(element);
-    planes.forEach(context, [&](int64_t p) {
-      T* const to = dx.as<T>() + p * planes.elements;
-      std::fill_n(to, planes.elements, T(Wide<T>(0)));
-      to[firstLargest(x.as<T>() + p * planes.elements, planes.elements)] =
-          call.outputGradient(0)->as<T>()[p];
-    });
-  });
-}
-
-void globalLp(CpuContext& context, const KernelCall& call) {
-  const TensorView &x = call.inputs[0], &y = call.outputs[0];
-  const Planes planes(call, x.type.shape);
-  const double order = normOrder(call);
-  forElementType(*call.op, x.type.dtype, [&](auto element) {
-    using T = decltype(element);
-    planes.forEach(context, [&](int64_t p) {
-      double sum = 0;
-      for (int64_t i = 0; i < planes.elements; ++i)
-        sum += std::pow(std::abs(static_cast<double>(x.as<T>()[p * planes.elements + i])), order);
-      y.as<T>()[p] = T(static_cast<Wide<T>>(std::pow(sum, 1 / order)));
-    });
-  });
-}
-
-void globalLpGradient(CpuContext& context, const KernelCall& call) {
-  const TensorView &x = *call.forwardInput(0), &y = *call.forwardOutput(0);
-  const TensorView &dy = *call.outputGradient(0), &dx = *call.inputGradient(0);
-  const Planes planes(call, x.type.shape);
-  const double order = normOrder(call);
-  forElementType(*call.op, x.type.dtype, [&](auto element) {
-    using T = decltype(element);
-    planes.forEach(context, [&](int64_t p) {
-      const double norm = static_cast<double>(y.as<T>()[p]), g = static_cast<double>(dy.as<T>()[p]);
-      for (int64_t i = p * planes.elements; i < (p + 1) * planes.elements; ++i)
-        dx.as<T>()[i] =
-            T(static_cast<Wide<T>>(g * normSlope(static_cast<double>(x.as<T>()[i]), norm, order)));
-    });
-  });
-}
-
 constexpr std::array<CpuKernels, 6> kKernels{{
     {"MaxPool", maxPool, maxPoolGradient},
     {"AveragePool", averagePool, averagePoolGradient},
@@ -373,6 +192,15 @@ constexpr std::array<CpuKernels, 6> kKernels{{
 }};
 
 }  // namespace
+
+double normOrder(const KernelCall& call) {
+  return static_cast<double>(call.op->attributes.getInt("p", 2));
+}
+
+double normSlope(double x, double y, double p) {
+  if (y == 0 || x == 0) return 0;
+  return (x < 0 ? -1 : 1) * std::pow(std::abs(x) / y, p - 1);
+}
 
 std::span<const CpuKernels> poolingKernels() {
   return kKernels;
