@@ -23,6 +23,14 @@ struct ModelRequest {
       attention;  // --attention flash|flash-1|fused-softmax|math; default flash
 };
 
+/// Where the values of a parameter or constant of an imported model come from: the tensor of that
+/// name in the model's file, reshaped and cast; or, where a file has no such tensor, the values
+/// themselves (when they are few).
+struct WeightOrigin {
+  std::string name;
+  std::vector<double> values;
+};
+
 /// A forward graph ready to be planned: batch dimensions propagated, loss appended, built at
 /// `referenceBatch` samples.
 struct Model {
@@ -31,8 +39,9 @@ struct Model {
   std::string source;  // as given by the user
   std::string family;  // "onnx", "llama", "gpt2", "resnet" ...
   int64_t referenceBatch = 1;
-  int64_t tokensPerSample = 1;        // sequence length for language models, 1 for images
-  std::vector<std::string> warnings;  // what the reader had to assume, for stderr
+  int64_t tokensPerSample = 1;                  // sequence length for language models, 1 for images
+  std::vector<std::string> warnings;            // what the reader had to assume, for stderr
+  std::map<std::string, WeightOrigin> origins;  // by the name of the graph's tensor; ONNX only
 };
 
 }  // namespace meshplan

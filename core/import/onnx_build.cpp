@@ -40,10 +40,6 @@ std::vector<int64_t> permutationBetween(const Shape& from, const Shape& to) {
   return perm.size() == from.size() ? perm : std::vector<int64_t>();
 }
 
-bool hasNoElements(const Shape& shape) {
-  return std::find(shape.begin(), shape.end(), 0) != shape.end();
-}
-
 }  // namespace
 
 const Value* Scope::find(const std::string& name) const {
@@ -102,7 +98,8 @@ OnnxBuilder::OnnxBuilder(const ModelRequest& modelRequest, const onnx::ModelProt
 Value OnnxBuilder::constant(std::string name, TensorType type, std::optional<SmallTensor> data,
                             bool trained) {
   Value value{type, {}, static_cast<int32_t>(constants_.size())};
-  constants_.push_back({std::move(name), std::move(type), std::move(data), trained, -1, -1, 0, {}});
+  constants_.push_back(
+      {std::move(name), std::move(type), std::move(data), trained, {}, -1, -1, 0, {}});
   return value;
 }
 
@@ -111,16 +108,33 @@ Value OnnxBuilder::constant(SmallTensor data) {
   return constant({}, std::move(type), std::move(data), false);
 }
 
-Value OnnxBuilder::view(const Value& source, TensorType type) {
+Value OnnxBuilder::view(const Value& source, TensorType type, bool sameOrder) {
   const ConstantValue from = info(source);
   Value value = constant(from.name, std::move(type), std::nullopt, from.trained);
   at(value).root = from.root >= 0 ? from.root : source.constant;
+  if (sameOrder) at(value).origin = from.origin;
   value.causal = source.causal;
   return value;
 }
 
 const SmallTensor* OnnxBuilder::known(const Value& value) const {
-  return value.isConstant() && info(value).data ? &*info(value).data : nullptr;
+  if (value.isConstant()) return info(value).data ? &*info(value).data : nullptr;
+  const auto it = knownInputs_.find(value.tensor.value);
+  return it == knownInputs_.end() ? nullptr : &it->second;
+}
+
+Value OnnxBuilder::input(const std::string& name, TensorType type,
+                         std::optional<SmallTensor> data) {
+  Value value{type, graph.addInput(name, type, -1)};
+  causal_.resize(graph.tensorCount());
+  if (data) knownInputs_.emplace(value.tensor.value, std::move(*data));
+  return value;
+}
+
+void OnnxBuilder::refuseEmpty(const Shape& shape, const std::string& what) const {
+  if (inference || std::find(shape.begin(), shape.end(), 0) == shape.end()) return;
+  throw Error(ErrorKind::input, what + " has no elements: " + shapeText(shape),
+              "dimensions must be 1 or more");
 }
 
 ConstantValue& OnnxBuilder::rootOf(const Value& value) {
@@ -144,21 +158,30 @@ void OnnxBuilder::materialise(const Value& value, int32_t root) {
       at(recipe.outputs[i]).tensor = made[i].tensor;
     return;
   }
-  if (hasNoElements(value.type.shape))
-    throw Error(ErrorKind::input,
-                "'" + c.name + "' has no elements: " + shapeText(value.type.shape),
-                "dimensions must be 1 or more");
+  refuseEmpty(value.type.shape, "'" + c.name + "'");
   checkShape(value.type.shape);
   value.type.bytes();
   Tensor tensor;
   tensor.name = c.name.empty() ? "constant_" + std::to_string(value.constant) : c.name;
   tensor.type = value.type;
   tensor.kind = TensorKind::constant;
+  record(tensor, at(value));
   const TensorId t = graph.addTensor(std::move(tensor));
   constants_[static_cast<size_t>(root)].tensor = t;
   roots_[t.value] = root;
   causal_.resize(graph.tensorCount());
   causal_[t.index()] = value.causal;
+}
+
+/// Tensors are found again by their names, which therefore must differ.
+void OnnxBuilder::record(Tensor& tensor, const ConstantValue& source) {
+  const std::string name = tensor.name;
+  for (int i = 2; origins_.count(tensor.name) > 0; ++i)
+    tensor.name = name + "." + std::to_string(i);
+  WeightOrigin origin{source.origin, {}};
+  for (size_t i = 0; source.data && i < source.data->size(); ++i)
+    origin.values.push_back(source.data->number(i));
+  origins_.emplace(tensor.name, std::move(origin));
 }
 
 std::optional<TensorId> OnnxBuilder::tensorAsIs(const Value& value, Role role) {
@@ -242,9 +265,7 @@ std::vector<Value> OnnxBuilder::add(std::string_view name, const std::vector<Val
   std::vector<Value> outputs;
   for (TensorId t : graph.op(id).outputs) {
     const TensorType& type = graph.tensor(t).type;
-    if (hasNoElements(type.shape))
-      throw Error(ErrorKind::input, "the result has no elements: " + shapeText(type.shape),
-                  "dimensions must be 1 or more");
+    refuseEmpty(type.shape, "the result");
     checkShape(type.shape);
     type.bytes();
     outputs.push_back({type, t});

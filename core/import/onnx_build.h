@@ -39,6 +39,7 @@ struct ConstantValue {
   TensorType type;
   std::optional<SmallTensor> data;
   bool trained = false;  // an initialiser that training changes where its use allows
+  std::string origin;    // the tensor of the file whose elements, in this order, these are
   int32_t root = -1;     // the constant this is a view of
   int32_t recipe = -1;   // how to compute it, for a part of a weight
   size_t output = 0;     // which result of the recipe
@@ -84,11 +85,22 @@ class OnnxBuilder {
   Graph graph;
   std::vector<std::string> warnings;
   int64_t repeat = 1;  // trip counts of the enclosing loops
+  /// Nodes keep exactly what ONNX defines: nothing is left out, simplified or changed for training,
+  /// and tensors may be empty.
+  bool inference = false;
+
+  /// A tensor that the graph reads; `data` is what is known of it while nodes are translated.
+  Value input(const std::string& name, TensorType type, std::optional<SmallTensor> data);
 
   Value constant(std::string name, TensorType type, std::optional<SmallTensor> data, bool trained);
   Value constant(SmallTensor data);
-  /// The same elements under another type.
-  Value view(const Value& source, TensorType type);
+  /// The same elements under another type; `sameOrder`: row by row as before.
+  Value view(const Value& source, TensorType type, bool sameOrder = true);
+  size_t constantCount() const { return constants_.size(); }
+  /// Says which tensor of the file a constant is; empty: none.
+  void setOrigin(const Value& value, const std::string& name) { at(value).origin = name; }
+  /// By the names of the graph's parameters and constants.
+  const std::map<std::string, WeightOrigin>& origins() const { return origins_; }
   /// Constants that are computed in the graph once something reads them.
   std::vector<Value> defer(Recipe recipe, const std::vector<TensorType>& types);
   /// The weight that the constants are all parts of, together all of it; nothing otherwise.
@@ -96,7 +108,7 @@ class OnnxBuilder {
   const ConstantValue& info(const Value& value) const {
     return constants_[static_cast<size_t>(value.constant)];
   }
-  /// The values of a small constant, or nullptr.
+  /// The values of a small constant or known input, or nullptr.
   const SmallTensor* known(const Value& value) const;
   bool trained(const Value& value) const { return value.isConstant() && info(value).trained; }
 
@@ -126,14 +138,18 @@ class OnnxBuilder {
  private:
   ConstantValue& at(const Value& value) { return constants_[static_cast<size_t>(value.constant)]; }
   ConstantValue& rootOf(const Value& value);
+  void record(Tensor& tensor, const ConstantValue& source);
   void promote(TensorId t, const ConstantValue& c, Role role);
   void materialise(const Value& value, int32_t root);
   TensorId adapt(TensorId root, const TensorType& wanted, const std::string& name);
+  void refuseEmpty(const Shape& shape, const std::string& what) const;
 
   std::vector<ConstantValue> constants_;
   std::vector<Recipe> recipes_;
   std::vector<bool> causal_;
   std::unordered_map<uint32_t, int32_t> roots_;  // tensor to constant
+  std::unordered_map<uint32_t, SmallTensor> knownInputs_;
+  std::map<std::string, WeightOrigin> origins_;
   int64_t nodes_ = 0;
 };
 

@@ -97,6 +97,7 @@ Canonical randomLike(OnnxNode& node) {
   Attributes attributes;
   if (const int64_t code = node.getInt("dtype", 0))
     attributes.set("dtype", std::string(dtypeName(onnxDType(static_cast<int>(code)))));
+  if (const int64_t k = node.getInt("k", 0)) attributes.set("k", k);
   return {node.type == "EyeLike" ? "EyeLike" : "RandomLike", {node.input(0)}, attributes};
 }
 

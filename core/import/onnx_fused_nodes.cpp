@@ -24,8 +24,10 @@ struct AttentionInputs {
 Value attend(OnnxNode& node, const AttentionInputs& in) {
   Attributes attributes{{"implementation", node.builder.request.attention.value_or("flash")}};
   if (in.causal) attributes.set("causal", int64_t{1});
+  if (node.hasAttribute("scale")) attributes.set("scale", node.getFloat("scale", 1));
   std::vector<Value> inputs{in.q, in.k, in.v};
-  if (in.mask && !in.mask->causal && !in.mask->isConstant()) inputs.push_back(*in.mask);
+  const bool dropped = in.mask && (in.mask->causal || in.mask->isConstant());
+  if (in.mask && (!dropped || node.builder.inference)) inputs.push_back(*in.mask);
   const Value result = node.add("Attention", inputs, attributes)[0];
   return in.merge ? node.add("MergeHeads", {result})[0] : result;
 }
@@ -36,7 +38,15 @@ Value withPast(OnnxNode& node, const Value& now, size_t past) {
   return node.add("Concat", {node.input(past), now}, {{"axis", int64_t{2}}})[0];
 }
 
+/// What planning leaves out of attention, inference must not.
+void refuseRareAttention(const OnnxNode& node) {
+  if (!node.builder.inference) return;
+  if (node.getFloat("softcap", 0) != 0 || node.has(6) || node.outputUsed(3))
+    throw Unplannable{"this form of Attention is not computed"};
+}
+
 std::vector<Value> onnxAttention(OnnxNode& node) {
+  refuseRareAttention(node);
   const int64_t heads = node.getInt("q_num_heads", node.getInt("num_heads", 1));
   const int64_t kvHeads = node.getInt("kv_num_heads", heads);
   AttentionInputs in;

@@ -31,7 +31,8 @@ int64_t opsetIn(const google::protobuf::RepeatedPtrField<onnx::OperatorSetIdProt
   return fallback;
 }
 
-void addInitializers(OnnxBuilder& builder, const onnx::GraphProto& graph, Scope& scope) {
+void addInitializers(OnnxBuilder& builder, const onnx::GraphProto& graph, Scope& scope,
+                     bool named) {
   const auto add = [&](const std::string& name, TensorType type, std::optional<SmallTensor> data,
                        bool causal) {
     if (name.empty() || scope.values.count(name) > 0)
@@ -41,6 +42,7 @@ void addInitializers(OnnxBuilder& builder, const onnx::GraphProto& graph, Scope&
     const bool trained = type.elements() > 1;
     Value value = builder.constant(name, std::move(type), std::move(data), trained);
     value.causal = causal;
+    if (named) builder.setOrigin(value, name);
     scope.values.emplace(name, value);
   };
   for (const auto& t : graph.initializer())
@@ -79,7 +81,7 @@ Value OnnxGraphImporter::outputOf(const Scope& scope, const std::string& name) {
 }
 
 void OnnxGraphImporter::importGraph(const onnx::GraphProto& graph, Scope& scope) {
-  addInitializers(builder_, graph, scope);
+  addInitializers(builder_, graph, scope, scope.depth == 0 && calling_.empty());
   declare(graph.value_info(), scope);
   declare(graph.output(), scope);
   importNodes(inOrder(graph.node()), scope);
@@ -98,6 +100,8 @@ void OnnxGraphImporter::importNodes(const std::vector<const onnx::NodeProto*>& n
 
 void OnnxGraphImporter::importNode(const onnx::NodeProto& node, Scope& scope) {
   builder_.countNode();
+  const size_t known = builder_.constantCount();
+  const bool named = scope.depth == 0 && calling_.empty();
   const std::vector<Value> outputs = outputsOf(node, scope);
   for (int i = 0; i < node.output_size(); ++i) {
     const std::string& name = node.output(i);
@@ -108,6 +112,8 @@ void OnnxGraphImporter::importNode(const onnx::NodeProto& node, Scope& scope) {
     if (static_cast<size_t>(i) < outputs.size()) {
       const Value& value = outputs[static_cast<size_t>(i)];
       builder_.nameAfter(value, name);
+      if (value.isConstant() && static_cast<size_t>(value.constant) >= known)
+        builder_.setOrigin(value, named ? name : std::string());
       scope.values.emplace(name, value);
       continue;
     }

@@ -229,6 +229,7 @@ Model build(const onnx::ModelProto& proto, const ModelRequest& request,
   model.source = request.source;
   model.family = "onnx";
   model.warnings = std::move(builder.warnings);
+  model.origins = builder.origins();
   return model;
 }
 

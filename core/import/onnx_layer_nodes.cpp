@@ -101,15 +101,39 @@ Canonical convolution(OnnxNode& node) {
 Canonical batchNorm(OnnxNode& node) {
   std::vector<Value> inputs = node.present();
   if (inputs.size() > 5) inputs.resize(5);
+  if (node.builder.inference && node.getInt("training_mode", 0) != 0)
+    throw Unplannable{"statistics of a batch are no inference"};
   return {"BatchNormalization",
           inputs,
-          {{"epsilon", node.getFloat("epsilon", 1e-5)}, {"training", int64_t{1}}}};
+          {{"epsilon", node.getFloat("epsilon", 1e-5)},
+           {"training", int64_t{!node.builder.inference}}}};
 }
 
-Canonical layerNorm(OnnxNode& node) {
-  return {node.type == "LayerNormalization" ? "LayerNormalization" : "RMSNormalization",
-          node.present(),
-          {{"axis", node.getInt("axis", -1)}, {"epsilon", node.getFloat("epsilon", 1e-5)}}};
+/// The mean and the inverse of the standard deviation, which nothing but inference reads.
+std::vector<Value> statistics(OnnxNode& node, double epsilon) {
+  std::vector<int64_t> axes;
+  const auto first = static_cast<int64_t>(
+      dimensionIndex(node.getInt("axis", -1), static_cast<size_t>(node.rank(0))));
+  for (int64_t i = first; i < node.rank(0); ++i) axes.push_back(i);
+  const Attributes over{{"axes", axes}, {"keepdims", int64_t{1}}};
+  const Value& x = node.input(0);
+  const Value mean = node.add("ReduceMean", {x}, over)[0];
+  const Value off = node.add("Sub", {x, mean})[0];
+  const Value variance = node.add("ReduceMean", {node.add("Mul", {off, off})[0]}, over)[0];
+  const Value guard = node.builder.constant(smallScalar(x.type.dtype, epsilon));
+  const Value deviation = node.add("Sqrt", {node.add("Add", {variance, guard})[0]})[0];
+  return {mean, node.add("Reciprocal", {deviation})[0]};
+}
+
+std::vector<Value> layerNorm(OnnxNode& node) {
+  const double epsilon = node.getFloat("epsilon", 1e-5);
+  std::vector<Value> outputs =
+      realise(node, {node.type == "LayerNormalization" ? "LayerNormalization" : "RMSNormalization",
+                     node.present(),
+                     {{"axis", node.getInt("axis", -1)}, {"epsilon", epsilon}}});
+  if (node.type == "LayerNormalization" && (node.outputUsed(1) || node.outputUsed(2)))
+    for (const Value& v : statistics(node, epsilon)) outputs.push_back(v);
+  return outputs;
 }
 
 Canonical groupNorm(OnnxNode& node) {
@@ -118,7 +142,9 @@ Canonical groupNorm(OnnxNode& node) {
   if (groups < 1 || channels % groups != 0)
     rejectInputs(std::to_string(channels) + " channels do not divide into " +
                  std::to_string(groups) + " groups");
-  return {"GroupNormalization", node.present(), {{"group_size", channels / groups}}};
+  return {"GroupNormalization",
+          node.present(),
+          {{"group_size", channels / groups}, {"epsilon", node.getFloat("epsilon", 1e-5)}}};
 }
 
 Canonical softmax(OnnxNode& node) {
@@ -136,13 +162,42 @@ Canonical clip(OnnxNode& node) {
   return {"Clip", {node.input(0)}, attributes};
 }
 
+/// Before opset 7 the second operand stood for consecutive dimensions of the first from `axis` on.
+Value aligned(OnnxNode& node, const Value& a, const Value& b) {
+  const auto rank = static_cast<int64_t>(b.type.shape.size());
+  if (node.opset() >= 7 || !node.hasAttribute("axis")) return b;
+  const auto axis =
+      static_cast<int64_t>(dimensionIndex(node.getInt("axis", 0), a.type.shape.size()));
+  Shape shape = b.type.shape;
+  for (int64_t i = axis + rank; i < node.rank(0); ++i) shape.push_back(1);
+  if (shape == b.type.shape) return b;
+  return realise(node, {"Reshape", {b}, {{"shape", shape}}})[0];
+}
+
+std::vector<Value> binary(OnnxNode& node) {
+  const Value &a = node.input(0), &b = node.input(1);
+  Attributes attributes = node.opset() < 7 ? Attributes() : node.plainAttributes();
+  return realise(node, {operatorDef(node.type).name, {a, aligned(node, a, b)}, attributes});
+}
+
+/// Before opset 7 slopes were one per channel.
+std::vector<Value> pRelu(OnnxNode& node) {
+  const Value &x = node.input(0), &slope = node.input(1);
+  const bool perChannel = node.opset() < 7 && node.rank(1) == 1 && slope.type.elements() > 1;
+  if (!perChannel) return realise(node, {"PRelu", {x, slope}, {}});
+  Shape shape = slope.type.shape;
+  for (int64_t i = 2; i < node.rank(0); ++i) shape.push_back(1);
+  return realise(node,
+                 {"PRelu", {x, realise(node, {"Reshape", {slope}, {{"shape", shape}}})[0]}, {}});
+}
+
 /// Multiplying or dividing by a known number keeps sums apart that are not complete yet, unlike a
 /// product of two tensors.
 std::vector<Value> scaleOr(OnnxNode& node) {
   const Value &a = node.input(0), &b = node.input(1);
   const bool divides = node.type == "Div";
   const auto number = [&](const Value& v) -> const SmallTensor* {
-    const SmallTensor* known = node.builder.known(v);
+    const SmallTensor* known = node.builder.inference ? nullptr : node.builder.known(v);
     return known && known->size() == 1 && known->floating() && !node.builder.trained(v) ? known
                                                                                         : nullptr;
   };
@@ -156,11 +211,21 @@ std::vector<Value> scaleOr(OnnxNode& node) {
     if (auto result = scaled(a, b, divides ? 1 / f->number(0) : f->number(0))) return *result;
   if (const SmallTensor* f = divides ? nullptr : number(a))
     if (auto result = scaled(b, a, f->number(0))) return *result;
-  return realise(node, {operatorDef(node.type).name, {a, b}, {}});
+  return binary(node);
+}
+
+/// Inference keeps everything.
+std::vector<Value> undropped(OnnxNode& node) {
+  const bool trains = node.has(2) && node.builder.known(node.input(2)) && node.knownInt(2) != 0;
+  if (trains) throw Unplannable{"dropping at random is no inference"};
+  if (!node.outputUsed(1)) return {node.input(0)};
+  const Value kept = node.builder.constant(smallScalar(DType::boolean, 1));
+  return {node.input(0), node.add("Expand", {kept}, {{"shape", node.shape(0)}})[0]};
 }
 
 /// Exports are made for inference; a training step drops with the ratio that the node keeps.
 std::vector<Value> dropout(OnnxNode& node) {
+  if (node.builder.inference) return undropped(node);
   double ratio = node.getFloat("ratio", 0.5);
   if (node.has(1) && node.builder.known(node.input(1)) && node.known(1).size() == 1)
     ratio = node.known(1).number(0);
@@ -169,8 +234,24 @@ std::vector<Value> dropout(OnnxNode& node) {
   return node.add("Dropout", {node.input(0)}, {{"ratio", ratio}});
 }
 
+/// What training leaves out of a recurrent layer, inference must not.
+void refuseRareRecurrence(const OnnxNode& node) {
+  if (!node.builder.inference) return;
+  for (const char* name : {"activations", "activation_alpha", "activation_beta", "clip"})
+    if (node.hasAttribute(name)) throw Unplannable{std::string(name) + " are not read"};
+  if (node.getInt("input_forget", 0) != 0) throw Unplannable{"coupled gates are not read"};
+  if (node.has(7)) throw Unplannable{"peepholes are not read"};
+  if (node.has(4) && node.builder.known(node.input(4))) {
+    const std::vector<int64_t> lengths = node.knownInts(4);
+    const int64_t steps = node.shape(0).at(node.getInt("layout", 0) != 0 ? 1 : 0);
+    for (int64_t length : lengths)
+      if (length != steps) throw Unplannable{"lengths of sequences are not read"};
+  }
+}
+
 /// Sizes follow from the weights; lengths of sequences and peepholes are not read.
 std::vector<Value> recurrent(OnnxNode& node) {
+  refuseRareRecurrence(node);
   const bool batchFirst = node.getInt("layout", 0) != 0;
   const auto swap = [&](const Value& v, std::vector<int64_t> perm) {
     return batchFirst ? node.add("Transpose", {v}, {{"perm", std::move(perm)}})[0] : v;
@@ -182,6 +263,7 @@ std::vector<Value> recurrent(OnnxNode& node) {
   Attributes attributes{{"direction", node.getString("direction", "forward")},
                         {"has_bias", int64_t{node.has(3)}},
                         {"has_initial", int64_t{node.has(5)}}};
+  if (node.getInt("linear_before_reset", 0) != 0) attributes.set("linear_before_reset", int64_t{1});
   std::vector<Value> outputs = node.add(operatorDef(node.type).name, inputs, attributes);
   outputs[0] = swap(outputs[0], {2, 0, 1, 3});
   for (size_t i = 1; i < outputs.size(); ++i)
@@ -189,17 +271,23 @@ std::vector<Value> recurrent(OnnxNode& node) {
   return outputs;
 }
 
+void refuseQuantised(const OnnxNode& node) {
+  if (node.builder.inference) throw Unplannable{"quantised numbers are not computed"};
+}
+
 /// Training runs in floating point: quantisation is left out, quantised weights become their
 /// floating type.
 std::vector<Value> dequantize(OnnxNode& node) {
+  refuseQuantised(node);
   const Value& x = node.input(0);
   if (isFloating(x.type.dtype)) return {x};
   const DType dtype = node.has(1) ? node.input(1).type.dtype : DType::f32;
-  if (x.isConstant()) return {node.builder.view(x, {dtype, x.type.shape})};
+  if (x.isConstant()) return {node.builder.view(x, {dtype, x.type.shape}, false)};
   return node.add("Cast", {x}, {{"to", std::string(dtypeName(dtype))}});
 }
 
 std::vector<Value> quantize(OnnxNode& node) {
+  refuseQuantised(node);
   node.builder.warnOnce("QuantizeLinear is left out: training is planned in floating point");
   return {node.input(0)};
 }
@@ -211,14 +299,24 @@ constexpr Translation kRows[] = {{"MatMul", nullptr, matMul},
                                  {"ConvTranspose", convolution},
                                  {"MaxPool", maxPool},
                                  {"BatchNormalization", batchNorm},
-                                 {"LayerNormalization", layerNorm},
-                                 {"RMSNormalization", layerNorm},
-                                 {"SimplifiedLayerNormalization", layerNorm},
+                                 {"LayerNormalization", nullptr, layerNorm},
+                                 {"RMSNormalization", nullptr, layerNorm},
+                                 {"SimplifiedLayerNormalization", nullptr, layerNorm},
                                  {"GroupNormalization", groupNorm},
                                  {"Softmax", softmax},
                                  {"LogSoftmax", softmax},
                                  {"Hardmax", softmax},
                                  {"Clip", clip},
+                                 {"Add", nullptr, binary},
+                                 {"Sub", nullptr, binary},
+                                 {"Pow", nullptr, binary},
+                                 {"And", nullptr, binary},
+                                 {"Or", nullptr, binary},
+                                 {"Xor", nullptr, binary},
+                                 {"Equal", nullptr, binary},
+                                 {"Less", nullptr, binary},
+                                 {"Greater", nullptr, binary},
+                                 {"PRelu", nullptr, pRelu},
                                  {"Mul", nullptr, scaleOr},
                                  {"Div", nullptr, scaleOr},
                                  {"Dropout", nullptr, dropout},
@@ -235,7 +333,7 @@ std::vector<Value> addLinear(OnnxNode& node, const Value& x, const Value& w, boo
   OnnxBuilder& builder = node.builder;
   Value weight = w;
   if (!builder.tensorAsIs(w, Role::weight)) {
-    const Value other = builder.view(w, {w.type.dtype, {w.type.shape[1], w.type.shape[0]}});
+    const Value other = builder.view(w, {w.type.dtype, {w.type.shape[1], w.type.shape[0]}}, false);
     if (builder.tensorAsIs(other, Role::weight)) {
       weight = other;
       transposed = !transposed;

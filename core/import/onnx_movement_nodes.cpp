@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "core/error.h"
@@ -25,7 +26,15 @@ std::vector<Value> passThrough(OnnxNode& node) {
   return {node.input(0)};
 }
 
+/// Strings, complex numbers and formats of 8 bits and fewer have no values here, only sizes.
+void refuseForeignType(const OnnxNode& node, int code) {
+  const bool plain = (code >= 1 && code <= 7) || (code >= 9 && code <= 13) || code == 16;
+  if (node.builder.inference && !plain)
+    throw Unplannable{"elements of ONNX type " + std::to_string(code) + " are not computed"};
+}
+
 Canonical cast(OnnxNode& node) {
+  if (node.type == "Cast") refuseForeignType(node, static_cast<int>(node.getInt("to", 1)));
   const DType to = node.type == "CastLike" ? node.input(1).type.dtype
                                            : onnxDType(static_cast<int>(node.getInt("to", 1)));
   return {"Cast", {node.input(0)}, {{"to", std::string(dtypeName(to))}}};
@@ -43,9 +52,11 @@ Canonical reshape(OnnxNode& node) {
   Attributes attributes{{"shape", node.intsFrom(1, "shape")},
                         {"allowzero", node.getInt("allowzero", 0)}};
   const std::vector<TensorType> in{node.input(0).type};
-  return {"Reshape",
-          {node.input(0)},
-          {{"shape", operatorDef("Reshape").infer(attributes, in)[0].shape}}};
+  const Shape shape = operatorDef("Reshape").infer(attributes, in)[0].shape;
+  Attributes resolved{{"shape", shape}};
+  if (std::find(shape.begin(), shape.end(), 0) != shape.end())
+    resolved.set("allowzero", int64_t{1});
+  return {"Reshape", {node.input(0)}, resolved};
 }
 
 Canonical squeeze(OnnxNode& node) {
@@ -68,6 +79,11 @@ Canonical split(OnnxNode& node) {
   else
     attributes.set("num_outputs", node.getInt("num_outputs", node.proto.output_size()));
   return {"Split", {node.input(0)}, attributes};
+}
+
+/// Opset 1 joined along the second dimension unless told otherwise.
+Canonical concat(OnnxNode& node) {
+  return {"Concat", node.present(), {{"axis", node.getInt("axis", node.opset() < 4 ? 1 : 0)}}};
 }
 
 Canonical slice(OnnxNode& node) {
@@ -103,7 +119,11 @@ Canonical pad(OnnxNode& node) {
     }
     pads = full;
   }
-  return {"Pad", {node.input(0)}, {{"pads", pads}, {"mode", node.getString("mode", "constant")}}};
+  Attributes attributes{{"pads", pads}, {"mode", node.getString("mode", "constant")}};
+  const SmallTensor* given = node.has(2) ? node.builder.known(node.input(2)) : nullptr;
+  const double value = given && given->size() == 1 ? given->number(0) : node.getFloat("value", 0);
+  if (value != 0) attributes.set("value", value);
+  return {"Pad", {node.input(0)}, attributes};
 }
 
 std::vector<Value> padOrNothing(OnnxNode& node) {
@@ -178,20 +198,83 @@ std::vector<T> forAllAxes(OnnxNode& node, const std::vector<T>& some, std::vecto
   return full;
 }
 
+/// Sizes that keep the ratio of the named axes: one scale for all of them, the smallest or the
+/// largest that was asked for.
+void keepRatio(OnnxNode& node, Shape& sizes, Attributes& attributes) {
+  const std::string policy = node.getString("keep_aspect_ratio_policy", "stretch");
+  if (policy == "stretch") return;
+  std::vector<int64_t> axes = node.getInts("axes");
+  if (axes.empty()) axes = allAxes(sizes.size());
+  std::vector<double> scales(sizes.size(), 1);
+  double scale = policy == "not_larger" ? INFINITY : 0;
+  const auto at = [&](int64_t axis) { return dimensionIndex(axis, sizes.size()); };
+  const auto extent = [&](size_t i) { return static_cast<double>(node.shape(0)[i]); };
+  for (int64_t axis : axes) {
+    const double wanted = static_cast<double>(sizes[at(axis)]) / extent(at(axis));
+    scale = policy == "not_larger" ? std::min(scale, wanted) : std::max(scale, wanted);
+  }
+  for (int64_t axis : axes) {
+    scales[at(axis)] = scale;
+    sizes[at(axis)] = static_cast<int64_t>(std::floor(scale * extent(at(axis)) + 0.5));
+  }
+  attributes.set("scales", scales);
+}
+
+/// The first and the last coordinate of the region of interest per dimension, relative to extents.
+std::vector<double> regionOf(OnnxNode& node) {
+  const auto rank = static_cast<size_t>(node.rank(0));
+  const SmallTensor& given = node.known(1);
+  std::vector<int64_t> axes = node.getInts("axes");
+  if (axes.empty()) axes = allAxes(rank);
+  if (given.size() != 2 * axes.size()) rejectInputs("the region of interest does not fit the axes");
+  std::vector<double> region(2 * rank, 0);
+  std::fill(region.begin() + static_cast<int64_t>(rank), region.end(), 1);
+  for (size_t i = 0; i < axes.size(); ++i) {
+    region[dimensionIndex(axes[i], rank)] = given.number(i);
+    region[rank + dimensionIndex(axes[i], rank)] = given.number(axes.size() + i);
+  }
+  return region;
+}
+
+/// Before opset 11 coordinates scale from the corner and are rounded down.
+Attributes interpolation(OnnxNode& node, bool early) {
+  Attributes attributes{{"mode", node.getString("mode", "nearest")}};
+  if (attributes.getString("mode", "") == "bilinear") attributes.set("mode", "linear");
+  if (early || node.opset() < 11) {
+    attributes.set("coordinate_transformation_mode", "asymmetric");
+    attributes.set("nearest_mode", "floor");
+    return attributes;
+  }
+  for (const char* name : {"coordinate_transformation_mode", "nearest_mode"})
+    if (node.hasAttribute(name)) attributes.set(name, node.getString(name, ""));
+  for (const char* name : {"exclude_outside", "antialias"})
+    if (node.getInt(name, 0) != 0) attributes.set(name, int64_t{1});
+  for (const char* name : {"cubic_coeff_a", "extrapolation_value"})
+    if (node.hasAttribute(name)) attributes.set(name, node.getFloat(name, 0));
+  if (node.getString("coordinate_transformation_mode", "") == "tf_crop_and_resize")
+    attributes.set("roi", regionOf(node));
+  return attributes;
+}
+
 Canonical resize(OnnxNode& node) {
   const bool early = node.type == "Upsample" || (node.opset() < 11 && node.inputs.size() < 3);
-  Attributes attributes{{"mode", node.getString("mode", "nearest")}};
+  Attributes attributes = interpolation(node, early);
   const auto rank = static_cast<size_t>(node.rank(0));
-  if (!early && node.has(3) && node.input(3).type.elements() > 0)
-    attributes.set("sizes", forAllAxes(node, node.knownInts(3), node.shape(0)));
-  else
+  if (!early && node.has(3) && node.input(3).type.elements() > 0) {
+    Shape sizes = forAllAxes(node, node.knownInts(3), node.shape(0));
+    if (sizes.size() == rank) keepRatio(node, sizes, attributes);
+    attributes.set("sizes", sizes);
+  } else {
     attributes.set("scales",
                    forAllAxes(node, scalesOf(node, early ? 1 : 2), std::vector<double>(rank, 1)));
+  }
   return {"Resize", {node.input(0)}, attributes};
 }
 
 Canonical trilu(OnnxNode& node) {
-  return {"Trilu", {node.input(0)}, {{"upper", node.getInt("upper", 1)}}};
+  Attributes attributes{{"upper", node.getInt("upper", 1)}};
+  if (node.has(1) && node.builder.known(node.input(1))) attributes.set("k", node.knownInt(1));
+  return {"Trilu", {node.input(0)}, attributes};
 }
 
 Canonical oneHot(OnnxNode& node) {
@@ -231,11 +314,16 @@ Canonical topK(OnnxNode& node) {
   return {"TopK",
           {node.input(0)},
           {{"axis", node.getInt("axis", -1)},
-           {"k", node.has(1) ? node.knownInt(1) : node.getInt("k", 1)}}};
+           {"k", node.has(1) ? node.knownInt(1) : node.getInt("k", 1)},
+           {"largest", node.getInt("largest", 1)}}};
 }
 
 Canonical cumSum(OnnxNode& node) {
-  return {"CumSum", {node.input(0)}, {{"axis", node.knownInt(1)}}};
+  return {"CumSum",
+          {node.input(0)},
+          {{"axis", node.knownInt(1)},
+           {"exclusive", node.getInt("exclusive", 0)},
+           {"reverse", node.getInt("reverse", 0)}}};
 }
 
 constexpr Translation kRows[] = {{"Identity", nullptr, passThrough},
@@ -245,6 +333,7 @@ constexpr Translation kRows[] = {{"Identity", nullptr, passThrough},
                                  {"Squeeze", squeeze},
                                  {"Unsqueeze", unsqueeze},
                                  {"Split", split},
+                                 {"Concat", concat},
                                  {"Slice", nullptr, sliceOrNothing},
                                  {"Pad", nullptr, padOrNothing},
                                  {"Expand", nullptr, expand},

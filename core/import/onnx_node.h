@@ -70,6 +70,9 @@ class OnnxNode {
   }
 };
 
+/// Whether nodes of that type of ONNX's own domain are known, If, Loop and Scan included.
+bool knowsNode(std::string_view type);
+
 /// The outputs of a node of ONNX's own domain or a known contrib one, as canonical operators or as
 /// a constant; nothing when the type is unknown.
 std::optional<std::vector<Value>> importKnownNode(OnnxNode& node);

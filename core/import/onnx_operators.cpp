@@ -120,13 +120,19 @@ std::vector<Value> realise(OnnxNode& node, Canonical c) {
   const std::vector<TensorType> types = operatorDef(c.def).infer(c.attributes, typesOf(c.inputs));
   for (const TensorType& t : types) checkShape(t.shape);
   if (isView(c.def) && c.inputs[0].type.elements() > 1 && node.builder.trained(c.inputs[0]))
-    return {node.builder.view(c.inputs[0], types[0])};
+    return {node.builder.view(c.inputs[0], types[0], c.def != "Transpose")};
   if (auto folded = foldKnown(node, c)) return *folded;
   if (c.def == "Concat")
     if (const auto whole = node.builder.wholeOf(c.inputs))
-      return {node.builder.view(*whole, types[0])};
+      return {node.builder.view(*whole, types[0], false)};
   if (conserves(node.builder, c.inputs, types)) return asConstants(node, c, types);
   return node.builder.defer({c.def, c.inputs, c.attributes, node.name, node.module, {}}, types);
+}
+
+bool knowsNode(std::string_view type) {
+  if (type == "If" || type == "Loop" || type == "Scan" || findTranslation(type)) return true;
+  const OperatorDef* def = findOperatorDef(type);
+  return def && isOnnxName(*def);
 }
 
 std::optional<std::vector<Value>> importKnownNode(OnnxNode& node) {

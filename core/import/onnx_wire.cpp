@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "core/error.h"
 
@@ -12,6 +13,7 @@ namespace {
 constexpr int kMaxDepth = 90;         // messages; protobuf itself refuses 100
 constexpr size_t kHeadBytes = 4096;   // of a long raw payload
 constexpr uint32_t kRawHead = 50001;  // TensorProto.raw_head
+constexpr uint32_t kPayloadOffset = 50002, kPayloadSize = 50003, kPayloadField = 50004;
 constexpr int64_t kSmallCount = 1024;
 
 enum class Rule : uint8_t { copy, descend, payload, rawPayload };
@@ -150,8 +152,18 @@ class Skimmer {
     } else if (bulk && (stop - at > kSmallPayload || (wire != 2 && ++scalars > kSmallCount))) {
       if (f.rule == Rule::rawPayload)
         append(out, kRawHead, std::string(bytes_.substr(at, kHeadBytes)));
+      if (wire == 2) place(out, f.number, at, stop - at);
     } else {
       out.append(bytes_.substr(start, stop - start));
+    }
+  }
+
+  static void place(std::string& out, uint32_t field, size_t offset, size_t size) {
+    for (const auto& [number, value] : {std::pair<uint32_t, uint64_t>{kPayloadOffset, offset},
+                                        {kPayloadSize, size},
+                                        {kPayloadField, field}}) {
+      writeVarint(out, uint64_t(number) << 3);
+      writeVarint(out, value);
     }
   }
 

@@ -10,7 +10,8 @@ namespace meshplan {
 inline constexpr size_t kSmallPayload = 8192;
 
 /// The model without what planning does not read: payloads of tensors larger than kSmallPayload
-/// (of raw ones the first bytes stay, as TensorProto.raw_head) and every field that onnx.proto does
+/// (where they lie stays, as TensorProto.payload_offset, payload_size and payload_field, and of raw
+/// ones the first bytes, as raw_head) and every field that onnx.proto does
 /// not declare. `bytes` is walked in protobuf wire format; skipped payloads are never touched, so a
 /// mapped file of many gigabytes costs only its small parts. Throws Error(input) with the byte
 /// offset when the bytes end too early, are not protobuf, or nest too deeply.
