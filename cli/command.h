@@ -31,6 +31,7 @@ std::unique_ptr<Command> simulateCommand(CLI::App& parent);
 std::unique_ptr<Command> runCommand(CLI::App& parent);
 std::unique_ptr<Command> explainCommand(CLI::App& parent);
 std::unique_ptr<Command> inspectCommand(CLI::App& parent);
+std::unique_ptr<Command> predictCommand(CLI::App& parent);
 std::unique_ptr<Command> modelsCommand(CLI::App& parent);
 std::unique_ptr<Command> clustersCommand(CLI::App& parent);
 std::unique_ptr<Command> completionCommand(CLI::App& parent);
