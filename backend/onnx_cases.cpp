@@ -67,9 +67,9 @@ HostTensor readValue(const std::string& path, const OnnxPort& port) {
 
 void refuseForeign(const std::vector<OnnxPort>& ports) {
   for (const OnnxPort& port : ports) {
-    const bool plain = (port.code >= 1 && port.code <= 7) || (port.code >= 9 && port.code <= 13) ||
+    const bool plain = (port.code >= 0 && port.code <= 7) || (port.code >= 9 && port.code <= 13) ||
                        port.code == 16;
-    if (port.code == 0) throw ForeignData{"'" + port.name + "' is no tensor"};
+    if (!port.isTensor) throw ForeignData{"'" + port.name + "' is no tensor"};
     if (port.code == 8) throw ForeignData{"'" + port.name + "' holds text"};
     if (!plain)
       throw ForeignData{fmt::format("'{}' has elements of ONNX type {}", port.name, port.code)};

@@ -62,7 +62,7 @@ HostTensor stackOf(const std::vector<HostTensor>& parts, size_t axis) {
 
 /// What no iteration yielded: the declared type, with no elements.
 HostTensor nothingOf(const onnx::ValueInfoProto& info) {
-  const OnnxPort port{info.name(), info.type().tensor_type().elem_type(), {}, false};
+  const OnnxPort port{info.name(), info.type().tensor_type().elem_type(), {}, false, true};
   TensorType type{port.code == 7 ? DType::i64 : DType::f32, {0}};
   for (const auto& dim : info.type().tensor_type().shape().dim())
     type.shape.push_back(std::max<int64_t>(dim.dim_value(), 0));

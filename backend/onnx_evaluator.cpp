@@ -28,7 +28,8 @@ int64_t opsetIn(const Imports& imports, int64_t fallback) {
 }
 
 OnnxPort portOf(const onnx::ValueInfoProto& info) {
-  OnnxPort port{info.name(), 0, {}, false};
+  OnnxPort port{info.name(), 0, {}, false, true};
+  port.isTensor = !info.type().has_sequence_type() && !info.type().has_optional_type();
   if (!info.type().has_tensor_type()) return port;
   const auto& type = info.type().tensor_type();
   port.code = type.elem_type();
@@ -40,7 +41,8 @@ OnnxPort portOf(const onnx::ValueInfoProto& info) {
 
 /// Everything that a node reads, names that its subgraphs capture included.
 void collectReads(const onnx::NodeProto& node, std::set<std::string>& names) {
-  for (const std::string& name : node.input()) names.insert(name);
+  for (const std::string& name : node.input())
+    if (!name.empty()) names.insert(name);
   for (const auto& attribute : node.attribute()) {
     if (!attribute.has_g()) continue;
     for (const auto& inner : attribute.g().node()) collectReads(inner, names);
@@ -149,17 +151,37 @@ void OnnxEvaluator::evaluate(const onnx::GraphProto& graph, Frame& frame) {
 
 std::map<std::string, HostTensor> OnnxEvaluator::constants(const std::set<std::string>& names,
                                                            const Graph& shapes) {
+  const onnx::GraphProto& graph = file_.model().graph();
   Frame frame;
   frame.opset = opsetIn(file_.model().opset_import(), 1);
-  frame.kept = names;
   for (const Tensor& t : shapes.tensors())
     if (t.kind == TensorKind::input) frame.values.emplace(t.name, HostTensor(t.type));
-  evaluate(file_.model().graph(), frame);
+  std::set<std::string> wanted;
+  const std::vector<Use> uses = usesOf(graph, names, wanted);
+  for (const auto& t : graph.initializer())
+    if (wanted.count(t.name()) > 0 && file_.hasValues(t))
+      frame.values.insert_or_assign(t.name(), file_.read(t));
+  for (const Use& use : uses) {
+    evaluateIfPossible(*use.node, frame);
+    for (const std::string& name : use.lastReads) frame.values.erase(name);
+  }
   std::map<std::string, HostTensor> values;
   for (const std::string& name : names)
     if (const auto found = frame.values.find(name); found != frame.values.end())
       values.emplace(name, std::move(found->second));
   return values;
+}
+
+void OnnxEvaluator::evaluateIfPossible(const onnx::NodeProto& node, Frame& frame) {
+  std::set<std::string> reads;
+  collectReads(node, reads);
+  for (const std::string& name : reads)
+    if (!frame.find(name)) return;
+  try {
+    evaluateNode(node, frame);
+  } catch (const UnsupportedNode&) {
+    return;  // what depends on it cannot be had
+  }
 }
 
 void OnnxEvaluator::evaluateNode(const onnx::NodeProto& node, Frame& frame) {

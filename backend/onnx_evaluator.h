@@ -19,9 +19,10 @@ class GraphProto;
 /// A graph input without an initialiser, or a graph output.
 struct OnnxPort {
   std::string name;
-  int code = 0;                   // TensorProto.DataType; 0: no tensor
+  int code = 0;                   // TensorProto.DataType; 0: not said
   std::vector<std::string> dims;  // an extent, a symbol, or empty
   bool hasShape = false;
+  bool isTensor = true;  // not a sequence or an optional value
 };
 
 /// Evaluates an ONNX model on the CPU, node by node, exactly as ONNX defines inference: nothing is
@@ -40,8 +41,8 @@ class OnnxEvaluator {
   std::vector<HostTensor> run(std::map<std::string, HostTensor> values,
                               const std::map<std::string, int64_t>& dims = {});
 
-  /// Tensors of the main graph by name, those that exist: initialisers and what is computed from
-  /// them and from the shapes of inputs alone, which are those of `shapes`' inputs.
+  /// Tensors of the main graph by name, those that can be had: initialisers with values and what is
+  /// computed from them and from the shapes of inputs alone, which are those of `shapes`' inputs.
   std::map<std::string, HostTensor> constants(const std::set<std::string>& names,
                                               const Graph& shapes);
 
@@ -53,6 +54,8 @@ class OnnxEvaluator {
                    std::map<std::string, int64_t> dims) const;
   void evaluate(const onnx::GraphProto& graph, Frame& frame);
   void evaluateNode(const onnx::NodeProto& node, Frame& frame);
+  /// Nothing when an input is not there.
+  void evaluateIfPossible(const onnx::NodeProto& node, Frame& frame);
   Tensors outputsOf(const onnx::NodeProto& node, Frame& frame);
   Tensors call(const onnx::FunctionProto& function, const onnx::NodeProto& node, Frame& frame);
   Tensors runIf(const onnx::NodeProto& node, Frame& frame);

@@ -45,9 +45,19 @@ OnnxFileReader::OnnxFileReader(const std::string& path) : path_(path), file_(pat
 
 OnnxFileReader::~OnnxFileReader() = default;
 
+std::string OnnxFileReader::externalPath(const onnx::TensorProto& tensor) const {
+  return (std::filesystem::path(path_).parent_path() / entryOf(tensor, "location")).string();
+}
+
+bool OnnxFileReader::hasValues(const onnx::TensorProto& t) const {
+  if (t.data_location() != 0) return std::filesystem::exists(externalPath(t));
+  return t.has_payload_field() || !t.raw_data().empty() || t.float_data_size() > 0 ||
+         t.int32_data_size() > 0 || t.int64_data_size() > 0 || t.double_data_size() > 0 ||
+         t.uint64_data_size() > 0 || onnxType(t).elements() == 0;
+}
+
 HostTensor OnnxFileReader::readExternal(const onnx::TensorProto& tensor) const {
-  const auto folder = std::filesystem::path(path_).parent_path();
-  const MappedFile data((folder / entryOf(tensor, "location")).string());
+  const MappedFile data(externalPath(tensor));
   const uint64_t size = static_cast<uint64_t>(onnxType(tensor).bytes().value);
   const uint64_t offset = numberOf(tensor, "offset", 0), length = numberOf(tensor, "length", size);
   if (offset > data.bytes().size() || length > data.bytes().size() - offset)

@@ -30,8 +30,12 @@ class OnnxFileReader {
   /// The values of a tensor of `model`. Throws Error(input) naming the tensor when they are
   /// missing, damaged, or no plain numbers.
   HostTensor read(const onnx::TensorProto& tensor) const;
+  /// Whether the file, or the one that the tensor names, holds its values: models are also saved
+  /// without them.
+  bool hasValues(const onnx::TensorProto& tensor) const;
 
  private:
+  std::string externalPath(const onnx::TensorProto& tensor) const;
   HostTensor readExternal(const onnx::TensorProto& tensor) const;
 
   std::string path_;

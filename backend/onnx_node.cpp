@@ -161,7 +161,7 @@ std::vector<HostTensor> translateAndRun(const NodeContext& context, const onnx::
 
 UnsupportedNode::UnsupportedNode(const onnx::NodeProto& node, const std::string& reason,
                                  bool unknownType)
-    : Error(Error(ErrorKind::runtime, node.op_type() + ": " + reason,
+    : Error(Error(ErrorKind::input, node.op_type() + ": " + reason,
                   "predict evaluates the operators of docs/operators.md in fp64, fp32, fp16, bf16 "
                   "and integers")
                 .at("node " + nodeLabel(node))),

@@ -1,67 +1,85 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/onnx_weights.h"
 
-#include <set>
-
 #include "backend/onnx_evaluator.h"
 #include "core/error.h"
 
 namespace meshplan {
 namespace {
 
-const WeightOrigin& originOf(const Model& model, const Tensor& tensor) {
-  const auto found = model.origins.find(tensor.name);
-  if (found != model.origins.end() &&
-      (!found->second.name.empty() || !found->second.values.empty()))
-    return found->second;
-  throw Error(ErrorKind::input, "its values cannot be found in the file",
-              "start from random weights, or export the model with constants folded")
-      .at("tensor '" + tensor.name + "'")
-      .inFile(model.source);
-}
+class WeightReader {
+ public:
+  WeightReader(const std::string& path, const Graph& graph, const WeightOrigins& origins,
+               bool parameters)
+      : path_(path), graph_(graph), origins_(origins), parameters_(parameters) {}
 
-HostTensor fitted(const Model& model, const Tensor& tensor, HostTensor value) {
-  if (value.elements() != tensor.type.elements())
-    throw Error(
-        ErrorKind::input,
-        "has the shape " + shapeText(value.shape()) + ", not " + shapeText(tensor.type.shape),
-        "export the model again")
-        .at("tensor '" + tensor.name + "'")
-        .inFile(model.source);
-  value.reshape(tensor.type.shape);
-  if (value.type().dtype == tensor.type.dtype) return value;
-  return converted(value, tensor.type.dtype);
-}
+  OnnxWeights read(int threads) {
+    std::set<std::string> names;
+    for (const Tensor& t : graph_.tensors())
+      if (const WeightOrigin* origin = originOf(t); origin && !origin->name.empty())
+        names.insert(origin->name);
+    const OnnxFileReader file(path_);
+    stored_ = OnnxEvaluator(file, threads).constants(names, graph_);
+    OnnxWeights weights;
+    for (const Tensor& t : graph_.tensors()) {
+      if (!isStored(t)) continue;
+      if (std::optional<HostTensor> value = valueOf(t))
+        weights.values.emplace(t.name, std::move(*value));
+      else if (t.kind == TensorKind::parameter)
+        weights.missing.push_back(t.name);
+      else
+        throw problemOf(t, "its values cannot be found in the file");
+    }
+    return weights;
+  }
 
-bool isStored(const Tensor& tensor) {
-  return tensor.kind == TensorKind::parameter || tensor.kind == TensorKind::constant;
-}
+ private:
+  bool isStored(const Tensor& t) const {
+    return t.kind == TensorKind::constant || (parameters_ && t.kind == TensorKind::parameter);
+  }
+
+  const WeightOrigin* originOf(const Tensor& t) const {
+    const auto found = origins_.find(t.name);
+    return isStored(t) && found != origins_.end() ? &found->second : nullptr;
+  }
+
+  std::optional<HostTensor> valueOf(const Tensor& t) const {
+    const WeightOrigin* origin = originOf(t);
+    if (!origin) return std::nullopt;
+    if (const auto found = stored_.find(origin->name); found != stored_.end())
+      return fitted(t, found->second);
+    if (origin->values.empty()) return std::nullopt;
+    const auto count = static_cast<int64_t>(origin->values.size());
+    return fitted(t, fromDoubles({DType::f64, {count}}, origin->values));
+  }
+
+  HostTensor fitted(const Tensor& t, HostTensor value) const {
+    if (value.elements() != t.type.elements())
+      throw problemOf(
+          t, "has the shape " + shapeText(value.shape()) + ", not " + shapeText(t.type.shape));
+    value.reshape(t.type.shape);
+    if (value.type().dtype == t.type.dtype) return value;
+    return converted(value, t.type.dtype);
+  }
+
+  Error problemOf(const Tensor& t, const std::string& problem) const {
+    return Error(ErrorKind::input, problem, "export the model again, with constants folded")
+        .at("tensor '" + t.name + "'")
+        .inFile(path_);
+  }
+
+  const std::string& path_;
+  const Graph& graph_;
+  const WeightOrigins& origins_;
+  bool parameters_;
+  std::map<std::string, HostTensor> stored_;
+};
 
 }  // namespace
 
-std::map<std::string, HostTensor> readOnnxWeights(const Model& model, int threads) {
-  if (model.family != "onnx")
-    throw Error(ErrorKind::usage, "'" + model.source + "' holds no weights",
-                "give an ONNX file, or start from random weights");
-  std::set<std::string> names;
-  for (const Tensor& t : model.graph.tensors())
-    if (isStored(t) && !originOf(model, t).name.empty()) names.insert(originOf(model, t).name);
-  const OnnxFileReader file(model.source);
-  const std::map<std::string, HostTensor> stored =
-      OnnxEvaluator(file, threads).constants(names, model.graph);
-  std::map<std::string, HostTensor> weights;
-  for (const Tensor& t : model.graph.tensors()) {
-    if (!isStored(t)) continue;
-    const WeightOrigin& origin = originOf(model, t);
-    const auto found = stored.find(origin.name);
-    if (found != stored.end()) {
-      weights.emplace(t.name, fitted(model, t, found->second));
-    } else {
-      const auto count = static_cast<int64_t>(origin.values.size());
-      weights.emplace(t.name, fitted(model, t, fromDoubles({DType::f64, {count}}, origin.values)));
-    }
-  }
-  return weights;
+OnnxWeights readOnnxWeights(const std::string& path, const Graph& graph,
+                            const WeightOrigins& origins, bool parameters, int threads) {
+  return WeightReader(path, graph, origins, parameters).read(threads);
 }
 
 }  // namespace meshplan

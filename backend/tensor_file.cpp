@@ -29,6 +29,10 @@ HostTensor readTensor(const std::string& path) {
   refuse(path);
 }
 
+void checkTensorName(const std::string& path) {
+  if (!path.ends_with(".npy") && !path.ends_with(".pb")) refuse(path);
+}
+
 void writeTensor(const std::string& path, const HostTensor& tensor, const std::string& name,
                  int code) {
   if (path.ends_with(".npy")) return writeNpy(path, tensor);

@@ -35,18 +35,27 @@ TensorType plainType(const onnx::TensorProto& t) {
 }
 
 HostTensor fromRaw(const onnx::TensorProto& t, std::string_view raw) {
-  HostTensor tensor(plainType(t));
-  if (raw.size() != tensor.bytes().size())
+  const TensorType type = plainType(t);
+  const int64_t needed = type.bytes().value;
+  if (static_cast<int64_t>(raw.size()) != needed)
     reject(t, "has " + std::to_string(raw.size()) + " bytes where the shape " +
-                  shapeText(tensor.shape()) + " needs " + std::to_string(tensor.bytes().size()));
+                  shapeText(type.shape) + " needs " + std::to_string(needed));
+  HostTensor tensor(type);
   if (!raw.empty()) std::memcpy(tensor.bytes().data(), raw.data(), raw.size());
   return tensor;
+}
+
+/// The type, of which there may be up to `most` values: nothing is allocated for a damaged shape.
+TensorType typeOfAtMost(const onnx::TensorProto& t, size_t most) {
+  TensorType type = plainType(t);
+  if (type.elements() > static_cast<int64_t>(most)) reject(t, "has fewer values than its shape");
+  return type;
 }
 
 /// The bits of each value, cut to the width of the element.
 class BitWriter {
  public:
-  explicit BitWriter(const onnx::TensorProto& t) : proto_(t), tensor_(plainType(t)) {
+  BitWriter(const onnx::TensorProto& t, size_t most) : proto_(t), tensor_(typeOfAtMost(t, most)) {
     width_ = static_cast<size_t>(dtypeBytes(tensor_.type().dtype));
   }
   void push(uint64_t bits) {
@@ -67,13 +76,13 @@ class BitWriter {
 
 template <class Values>
 HostTensor fromNumbers(const onnx::TensorProto& t, const Values& values) {
-  BitWriter writer(t);
+  BitWriter writer(t, static_cast<size_t>(values.size()));
   for (const auto v : values) writer.push(static_cast<uint64_t>(v));
   return writer.finish();
 }
 
 HostTensor fromVarints(const onnx::TensorProto& t, std::string_view bytes) {
-  BitWriter writer(t);
+  BitWriter writer(t, bytes.size());
   for (size_t at = 0; at < bytes.size();) {
     uint64_t value = 0;
     for (int shift = 0;; shift += 7) {

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "backend/checkpoint.h"
+#include "backend/constant_inputs.h"
 #include "backend/initial_values.h"
 #include "backend/parameter_values.h"
 #include "backend/plan_agreement.h"
@@ -18,6 +19,12 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+const HostTensor* find(const TrainingSettings& settings, const std::string& name) {
+  if (!settings.modelValues) return nullptr;
+  const auto found = settings.modelValues->find(name);
+  return found == settings.modelValues->end() ? nullptr : &found->second;
+}
+
 /// Steps done before this run.
 CheckpointInfo start(Executor& executor, const TrainingTask& task,
                      const TrainingSettings& settings) {
@@ -26,7 +33,8 @@ CheckpointInfo start(Executor& executor, const TrainingTask& task,
     loadWeights(executor, settings.weights);
   else
     setParameters(executor, [&](TensorId parameter) {
-      return initialValues(task.graph, parameter, settings.seed);
+      const HostTensor* own = find(settings, task.graph.tensor(parameter).name);
+      return own ? *own : initialValues(task.graph, parameter, settings.seed);
     });
   return {0, settings.seed, task.fingerprint};
 }
@@ -51,12 +59,16 @@ void trainRank(const TrainingTask& task, const TrainingSettings& settings, RankD
   Executor executor(task.graph, task.program, device, world);
   CheckpointInfo info = start(executor, task, settings);
   TrainingData data(settings.data, task.graph, task.referenceBatch, task.globalBatch, info.seed);
+  const ConstantInputs constants(
+      task.graph,
+      settings.modelValues ? *settings.modelValues : std::map<std::string, HostTensor>(),
+      task.referenceBatch, task.globalBatch);
   Executor::Options options{settings.optimizer, info.seed, settings.profiler};
 
   const int64_t last = info.step + settings.steps;
   bool saved = false;
   for (bool goOn = true; goOn && info.step < last;) {
-    const StepInputs& inputs = data.batch(info.step);
+    const StepInputs inputs = constants.with(data.batch(info.step));
     options.optimizer.step = ++info.step;
     const auto begin = Clock::now();
     const double loss = executor.step(inputs, options);

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 
 #include "backend/communicator.h"
+#include "backend/host_tensor.h"
 #include "backend/optimizer.h"
 #include "backend/profiler.h"
 #include "backend/rank_device.h"
@@ -26,11 +28,13 @@ struct TrainingSettings {
   OptimizerSettings optimizer;
   uint64_t seed = 1;
   std::string data = "synthetic";  // backend/training_data.h
-  std::string weights;             // a safetensors file; empty: random
+  std::string weights;             // a safetensors file; empty: `modelValues`, others random
   std::string resume;              // a checkpoint to go on from; `steps` counts from its step
   std::string checkpoint;          // where to save; empty: nowhere
   int64_t checkpointEvery = 0;     // steps; 0: at the end only
   Profiler* profiler = nullptr;
+  /// What the model's own file holds: parameters and constants by their names, in their types.
+  const std::map<std::string, HostTensor>* modelValues = nullptr;
 };
 
 struct StepReport {

@@ -43,6 +43,7 @@ Planning::Planning(Model model, const ModelRequest& request, const TrainingOptio
     : request_(request),
       name_(model.name),
       family_(model.family),
+      origins_(model.origins),
       training_(prepareTraining(model, options)),
       cluster_(std::move(cluster)),
       cost_(std::make_unique<AnalyticCost>(cluster_.specs().front(), options.runtime)),

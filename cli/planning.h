@@ -26,6 +26,8 @@ class Planning {
   const ModelRequest& request() const { return request_; }
   const std::string& modelName() const { return name_; }
   const std::string& modelFamily() const { return family_; }
+  /// Of a model from an ONNX file: where the values of its parameters and constants are.
+  const std::map<std::string, WeightOrigin>& origins() const { return origins_; }
   bool userSetLimit() const { return userSetLimit_; }
 
  private:
@@ -34,6 +36,7 @@ class Planning {
 
   ModelRequest request_;
   std::string name_, family_;
+  std::map<std::string, WeightOrigin> origins_;
   TrainingModel training_;
   Cluster cluster_;
   std::unique_ptr<CostModel> cost_;

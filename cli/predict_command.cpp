@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 
 #include "backend/onnx_cases.h"
@@ -71,6 +72,18 @@ std::vector<size_t> assign(const std::vector<std::string>& options,
   return indices;
 }
 
+/// Refused before anything is computed.
+void checkOutputs(const std::vector<std::string>& options) {
+  std::set<std::string> paths;
+  for (const std::string& option : options) {
+    const std::string path = namedFile(option).path;
+    checkTensorName(path);
+    if (!paths.insert(path).second)
+      throw Error(ErrorKind::usage, "two outputs are to be written to it", "name two files")
+          .inFile(path);
+  }
+}
+
 ordered_json toJson(const OnnxCaseResult& result) {
   static constexpr const char* kOutcomes[] = {"passed", "failed", "unsupported"};
   return {{"case", result.folder},
@@ -89,6 +102,13 @@ struct Counts {
        : r.known                             ? unsupported
                                              : unknown);
   }
+  Counts& operator+=(const Counts& c) {
+    passed += c.passed;
+    failed += c.failed;
+    unsupported += c.unsupported;
+    unknown += c.unknown;
+    return *this;
+  }
   int known() const { return passed + failed + unsupported; }
 };
 
@@ -97,35 +117,47 @@ std::vector<std::string> row(const std::string& name, const Counts& c) {
   return {name, cell(c.passed), cell(c.failed), cell(c.unsupported), cell(c.unknown)};
 }
 
+std::string countsText(const std::string& what, const std::map<std::string, Counts>& counts) {
+  Table table{{{what},
+               {"passed", true},
+               {"failed", true},
+               {"unsupported", true},
+               {"unknown operator", true}},
+              {}};
+  Counts all;
+  for (const auto& [name, c] : counts) {
+    table.rows.push_back(row(name, c));
+    all += c;
+  }
+  table.rows.push_back(row("all", all));
+  return render(table, TableFormat::text) + "\n";
+}
+
 std::string casesText(const std::vector<OnnxCaseResult>& results) {
-  Table failures{{{"case"}, {"outcome"}, {"reason"}}, {}};
-  Table totals{{{"operator"},
-                {"passed", true},
-                {"failed", true},
-                {"unsupported", true},
-                {"unknown operator", true}},
-               {}};
-  std::map<std::string, Counts> operators;
+  Table others{{{"case"}, {"outcome"}, {"reason"}}, {}};
+  std::map<std::string, Counts> operators, folders;
   Counts all;
   for (const OnnxCaseResult& r : results) {
+    const std::filesystem::path folder(r.folder);
     all.add(r);
     operators[r.op].add(r);
-    if (r.outcome == OnnxCaseResult::passed || !r.known) continue;
-    failures.rows.push_back({std::filesystem::path(r.folder).filename().string(),
-                             r.outcome == OnnxCaseResult::failed ? "failed" : "unsupported",
-                             r.reason.substr(0, 160)});
+    folders[folder.parent_path().filename().string()].add(r);
+    if (r.outcome == OnnxCaseResult::passed) continue;
+    others.rows.push_back({folder.filename().string(),
+                           r.outcome == OnnxCaseResult::failed ? "failed" : "unsupported",
+                           r.reason.substr(0, 160)});
   }
-  for (const auto& [op, counts] : operators) totals.rows.push_back(row(op, counts));
-  totals.rows.push_back(row("all", all));
   std::string out;
-  if (!failures.rows.empty()) out += render(failures, TableFormat::text) + "\n";
-  out += render(totals, TableFormat::text);
+  if (!others.rows.empty()) out += render(others, TableFormat::text) + "\n";
+  out += countsText("operator", operators);
+  if (folders.size() > 1) out += countsText("folder", folders);
   const double share = all.known() > 0 ? 100.0 * all.passed / all.known() : 0;
-  out += fmt::format(
-      "\n{} cases: {} passed, {} failed, {} unsupported; of the {} whose operators "
-      "are known {:.1f} % passed\n",
-      results.size(), all.passed, all.failed, all.unsupported + all.unknown, all.known(), share);
-  return out;
+  return out +
+         fmt::format(
+             "{} cases: {} passed, {} failed, {} unsupported; of the {} whose operators are known "
+             "{:.1f} % passed\n",
+             results.size(), all.passed, all.failed, all.unsupported + all.unknown, all.known(),
+             share);
 }
 
 class PredictCommand : public Command {
@@ -169,6 +201,7 @@ class PredictCommand : public Command {
   }
 
   int predict() {
+    checkOutputs(outputs_);
     const OnnxFileReader file(model_);
     OnnxEvaluator evaluator(file, threads());
     const std::vector<size_t> targets = assign(outputs_, evaluator.outputs(), "--output");

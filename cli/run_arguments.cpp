@@ -130,9 +130,10 @@ void RunArguments::addOptimizer(CLI::App& app) {
 }
 
 void RunArguments::addCheckpoints(CLI::App& app) {
-  auto* weights =
-      app.add_option("--weights", settings.weights, "Start from the weights in this file")
-          ->type_name("FILE.safetensors");
+  auto* weights = app.add_option("--weights", settings.weights,
+                                 "Start from the weights in this file, or at random (default: from "
+                                 "those in the ONNX file, for other models at random)")
+                      ->type_name("FILE.safetensors|random");
   app.add_option("--resume", settings.resume, "Go on from this checkpoint")
       ->type_name("FILE.safetensors")
       ->excludes(weights);

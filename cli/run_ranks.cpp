@@ -7,6 +7,7 @@
 
 #include "backend/clock_profiler.h"
 #include "backend/cpu/cpu_device.h"
+#include "backend/onnx_weights.h"
 #include "cli/planning.h"
 #include "cli/terminal.h"
 #include "planner/lowering.h"
@@ -21,6 +22,8 @@ TrainingTask taskOf(const RunPlan& chosen, const Program& program) {
   return {model.graph, program, model.referenceBatch, chosen.report.plan.globalBatch,
           fingerprintText(graphFingerprint(model.graph, model.forwardOps))};
 }
+
+constexpr const char* kRandom = "random";  // --weights
 
 /// Whether this rank is the one of its stage whose steps are traced.
 bool represents(const MeshCoordinates& at) {
@@ -38,6 +41,7 @@ RunRanks::RunRanks(const RunArguments& arguments, const RunPlan& chosen)
 
 void RunRanks::announce(const HostShare& share, bool prints) {
   threads_ = arguments_.threads > 0 ? static_cast<int>(arguments_.threads) : share.threads;
+  readModelValues(prints);
   if (!prints) return;
   if (share.ranks * threads_ > share.cores)
     warn(
@@ -48,6 +52,21 @@ void RunRanks::announce(const HostShare& share, bool prints) {
   log_.announce(program_, threads_);
 }
 
+/// The constants of a file are needed whatever the weights are.
+void RunRanks::readModelValues(bool prints) {
+  const Planning& planning = *chosen_.planning;
+  if (planning.origins().empty()) return;
+  const std::string& source = planning.request().source;
+  const bool own = arguments_.settings.weights.empty() && arguments_.settings.resume.empty();
+  OnnxWeights read =
+      readOnnxWeights(source, planning.training().graph, planning.origins(), own, threads_);
+  if (prints && !read.missing.empty())
+    warn(fmt::format("{}: holds no values for {} of its parameters, which start at random: {}{}",
+                     source, read.missing.size(), read.missing.front(),
+                     read.missing.size() > 1 ? " and others" : ""));
+  modelValues_ = std::move(read.values);
+}
+
 void RunRanks::train(Communicator& world) {
   CpuDevice device(threads_);
   const MeshCoordinates at = program_.mesh.coordinates(world.rank());
@@ -55,6 +74,8 @@ void RunRanks::train(Communicator& world) {
   world.barrier();
   ClockProfiler profiler(program_, static_cast<int>(at.back()), ClockProfiler::Clock::now());
   TrainingSettings settings = arguments_.settings;
+  settings.modelValues = &modelValues_;
+  if (settings.weights == kRandom) settings.weights.clear();
   settings.optimizer.kind = chosen_.report.plan.training.optimizer;
   if (!arguments_.trace.empty() && represents(at)) settings.profiler = &profiler;
   trainRank(task_, settings, device, world, [&](const StepReport& report) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <optional>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "backend/communicator.h"
@@ -23,13 +24,15 @@ class RunRanks {
   RunRanks(const RunRanks&) = delete;
   RunRanks& operator=(const RunRanks&) = delete;
 
-  /// Decides on the threads of each rank: --threads, or its share.
+  /// Decides on the threads of each rank, --threads or its share, and reads what an ONNX file
+  /// holds.
   void announce(const HostShare& share, bool prints);
   void train(Communicator& world);
   /// The summary and the trace.
   void finish(bool prints) const;
 
  private:
+  void readModelValues(bool prints);
   void gatherSpans(Communicator& world, const std::vector<Span>& mine);
 
   const RunArguments& arguments_;
@@ -38,6 +41,7 @@ class RunRanks {
   const TrainingTask task_;
   TrainingLog log_;
   int threads_ = 1;
+  std::map<std::string, HostTensor> modelValues_;
   std::vector<Span> spans_;  // on rank 0: measured, of one rank per stage
 };
 

@@ -16,7 +16,7 @@ struct Tap {
   int64_t place;
   double weight;
 };
-using Taps = std::vector<std::vector<Tap>>;  // per result
+using Taps = std::vector<std::vector<Tap>>;  // per result; none: it lies outside of the source
 
 /// The settings of ONNX's Resize (onnx.ai/onnx/operators/onnx__Resize.html).
 struct ResizeRule {
@@ -28,11 +28,11 @@ struct ResizeRule {
         excludesOutside(a.getInt("exclude_outside", 0) != 0),
         antialias(a.getInt("antialias", 0) != 0) {}
 
+  /// A scale says how long the result would be before rounding.
   double source(int64_t at, double scale, int64_t in, int64_t out) const {
     const double x = static_cast<double>(at), n = static_cast<double>(in);
     if (coordinates == "asymmetric") return x / scale;
-    if (coordinates == "align_corners")
-      return out == 1 ? 0 : x * (n - 1) / (static_cast<double>(out) - 1);
+    if (coordinates == "align_corners") return out == 1 ? 0 : x * (n - 1) / (scale * n - 1);
     if (coordinates == "pytorch_half_pixel") return out > 1 ? (x + 0.5) / scale - 0.5 : 0;
     if (coordinates == "tf_half_pixel_for_nn") return (x + 0.5) / scale;
     if (coordinates == "half_pixel_symmetric") {
@@ -81,8 +81,25 @@ struct ResizeRule {
   bool excludesOutside, antialias;
 };
 
+/// `roi` holds the first and the last place of each dimension's region, relative to its extent.
+Taps croppedTaps(const ResizeRule& rule, const std::vector<double>& roi, size_t dim, int64_t in,
+                 int64_t out) {
+  const double last = static_cast<double>(in) - 1, begin = roi.at(dim) * last,
+               end = roi.at(roi.size() / 2 + dim) * last;
+  const double step = out > 1 ? (end - begin) / (static_cast<double>(out) - 1) : 0;
+  const double scale = static_cast<double>(out) / static_cast<double>(in);
+  Taps taps;
+  for (int64_t i = 0; i < out; ++i) {
+    const double x = out > 1 ? begin + static_cast<double>(i) * step : (begin + end) / 2;
+    taps.push_back(x < 0 || x > last ? std::vector<Tap>() : rule.taps(x, scale, in));
+  }
+  return taps;
+}
+
 Taps tapsOf(const Attributes& attributes, size_t dim, int64_t in, int64_t out) {
   const ResizeRule rule(attributes);
+  if (const Attribute* roi = attributes.find("roi"))
+    return croppedTaps(rule, std::get<std::vector<double>>(*roi), dim, in, out);
   double scale = static_cast<double>(out) / static_cast<double>(in);
   if (const Attribute* scales = attributes.has("sizes") ? nullptr : attributes.find("scales"))
     scale = std::get<std::vector<double>>(*scales).at(dim);
@@ -111,6 +128,18 @@ std::vector<A> resample(const std::vector<A>& from, const Taps& taps, int64_t ou
   return to;
 }
 
+/// Results of which one coordinate or more lies outside of the source get `value`.
+template <class A>
+void extrapolate(std::vector<A>& values, const Attributes& attributes, const Shape& x,
+                 const Shape& y, double value) {
+  for (size_t d = 0, inner = values.size(); d < x.size(); ++d) {
+    inner /= static_cast<size_t>(y[d]);
+    const Taps taps = tapsOf(attributes, d, x[d], y[d]);
+    for (size_t i = 0; i < values.size(); ++i)
+      if (taps[i / inner % taps.size()].empty()) values[i] = static_cast<A>(value);
+  }
+}
+
 template <class A>
 void resize(const Attributes& attributes, const TensorView& from, const TensorView& to,
             const Shape& x, const Shape& y, bool transposed) {
@@ -120,13 +149,16 @@ void resize(const Attributes& attributes, const TensorView& from, const TensorVi
   Shape shape = from.type.shape;
   for (size_t k = 0; k < shape.size(); ++k) {
     const size_t d = transposed ? shape.size() - 1 - k : k;
-    if (x[d] == y[d]) continue;
+    if (x[d] == y[d] && !attributes.has("roi")) continue;
     int64_t outer = 1, inner = 1;
     for (size_t i = 0; i < d; ++i) outer *= shape[i];
     for (size_t i = d + 1; i < shape.size(); ++i) inner *= shape[i];
     values = resample(values, tapsOf(attributes, d, x[d], y[d]), outer, x[d], inner, transposed);
     shape[d] = transposed ? x[d] : y[d];
   }
+  const double outside = attributes.getFloat("extrapolation_value", 0);
+  if (!transposed && attributes.has("roi") && outside != 0)
+    extrapolate(values, attributes, x, y, outside);
   storeBlock(to, 0, to.type.elements(), values.data());
 }
 

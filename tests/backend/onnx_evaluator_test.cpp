@@ -18,6 +18,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 HostTensor floats(const Shape& shape, const std::vector<double>& values) {
   return fromDoubles({DType::f32, shape}, values);
@@ -237,7 +238,7 @@ TEST(OnnxWeightsTest, ParametersGetTheValuesThatTheFileComputes) {
   ModelRequest request;
   request.source = folder.write("model.onnx", file.bytes());
   const Model model = importOnnx(request);
-  const auto weights = readOnnxWeights(model, 1);
+  const auto weights = readOnnxWeights(model.source, model.graph, model.origins, true, 1).values;
   int parameters = 0;
   for (const Tensor& t : model.graph.tensors()) {
     if (t.kind != TensorKind::parameter) continue;
@@ -272,7 +273,9 @@ TEST(OnnxWeightsTest, JoinedPartsComeInTheOrderOfTheFile) {
   request.source = folder.write("model.onnx", file.bytes());
   const Model model = importOnnx(request);
   bool found = false;
-  for (const auto& [name, value] : readOnnxWeights(model, 1)) {
+  const auto weights = readOnnxWeights(model.source, model.graph, model.origins, true, 1);
+  EXPECT_THAT(weights.missing, IsEmpty());
+  for (const auto& [name, value] : weights.values) {
     if (value.type() != TensorType{DType::f32, {4, 2}}) continue;
     found = true;
     EXPECT_THAT(toDoubles(value), ElementsAre(4, 5, 6, 7, 0, 1, 2, 3));
