@@ -16,6 +16,7 @@ struct OnnxCaseResult {
   std::string op;  // the operator type of its nodes; "several" where they differ
   Outcome outcome = passed;
   bool known = true;   // every operator type of it is known
+  bool plain = true;   // its inputs and outputs are tensors of numbers of 8 bits and more
   std::string reason;  // empty when passed
 };
 

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "backend/onnx_attention.h"
+#include "backend/onnx_quantization.h"
 #include "backend/tensor_proto.h"
 #include "core/error.h"
 #include "core/import/onnx.pb.h"
@@ -164,10 +166,13 @@ HostTensor oneHot(OnnxNode& node, const Inputs& in) {
   return result;
 }
 
-}  // namespace
+void refuseRandom(const OnnxNode& node) {
+  if (node.type.starts_with("Random") || node.type == "Bernoulli")
+    throw Unplannable{"random numbers cannot be predicted"};
+}
 
-std::optional<HostTensor> runHostNode(const OnnxFileReader& file, OnnxNode& node,
-                                      const Inputs& inputs) {
+std::optional<HostTensor> single(const OnnxFileReader& file, OnnxNode& node, const Inputs& inputs) {
+  refuseRandom(node);
   if (node.type == "Constant") return constant(file, node);
   if (node.type == "ConstantOfShape") return constantOfShape(file, node, inputs);
   if (node.type == "Range") return range(node, inputs);
@@ -175,7 +180,21 @@ std::optional<HostTensor> runHostNode(const OnnxFileReader& file, OnnxNode& node
   if (node.type == "Compress") return compress(node, inputs);
   if (node.type == "ReverseSequence") return reverseSequence(node, inputs);
   if (node.type == "OneHot") return oneHot(node, inputs);
+  if (node.type == "RotaryEmbedding") return runOnnxRotaryEmbedding(node, inputs);
+  if (node.type == "QuantizeLinear") return quantizeLinear(node, inputs);
+  if (node.type == "DequantizeLinear") return dequantizeLinear(node, inputs);
   return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<HostTensor> runHostNode(const OnnxFileReader& file, OnnxNode& node,
+                                    const Inputs& inputs) {
+  if (isRareAttention(node)) return runOnnxAttention(node, inputs);
+  std::vector<HostTensor> outputs;
+  if (std::optional<HostTensor> one = single(file, node, inputs))
+    outputs.push_back(std::move(*one));
+  return outputs;
 }
 
 std::optional<SmallTensor> smallFrom(const HostTensor& tensor) {

@@ -9,11 +9,12 @@
 
 namespace meshplan {
 
-/// The value of a node whose result depends on more than the types of its inputs, so that it is no
-/// operator of a graph: constants, ranges, and what the values of an input select (NonZero,
-/// Compress, ReverseSequence, OneHot). Nothing for any other type.
-std::optional<HostTensor> runHostNode(const OnnxFileReader& file, OnnxNode& node,
-                                      const std::vector<const HostTensor*>& inputs);
+/// The outputs of a node that is no operator of a graph, because its result depends on more than
+/// the types of its inputs or because only inference knows it: constants, ranges, what the values
+/// of an input select (NonZero, Compress, ReverseSequence, OneHot), rare attention, quantisation.
+/// Nothing for any other type. Throws Unplannable for random numbers.
+std::vector<HostTensor> runHostNode(const OnnxFileReader& file, OnnxNode& node,
+                                    const std::vector<const HostTensor*>& inputs);
 
 /// Small tensors as the importer follows them, and back.
 std::optional<SmallTensor> smallFrom(const HostTensor& tensor);

@@ -147,11 +147,8 @@ std::vector<HostTensor> translateAndRun(const NodeContext& context, const onnx::
     given.emplace(value.tensor.value, inputs[i]);
   }
   OnnxNode node(builder, proto, scope);
-  if (auto result = runHostNode(context.file, node, inputs)) {
-    std::vector<HostTensor> one;
-    one.push_back(std::move(*result));
-    return one;
-  }
+  std::vector<HostTensor> outputs = runHostNode(context.file, node, inputs);
+  if (!outputs.empty()) return outputs;
   const auto values = importKnownNode(node);
   if (!values) throw UnsupportedNode(proto, "the operator is not known", true);
   return NodeRun(context.cpu, builder, scope).run(*values, given);

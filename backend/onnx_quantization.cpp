@@ -65,6 +65,11 @@ void checkWidth(DType dtype) {
                       " are not computed"};
 }
 
+/// Ties are decided in the precision of the input.
+double ratio(double value, double scale, bool fp64) {
+  return fp64 ? value / scale : static_cast<float>(value) / static_cast<float>(scale);
+}
+
 DType quantizedType(const OnnxNode& node, const Inputs& inputs) {
   if (inputs.size() > 2 && inputs[2]) return inputs[2]->type().dtype;
   const auto code = static_cast<int>(node.getInt("output_dtype", 0));
@@ -80,9 +85,11 @@ HostTensor quantizeLinear(const OnnxNode& node, const Inputs& inputs) {
   const double low = dtype == DType::u8 ? 0 : dtype == DType::i8 ? -128 : -0x1p31;
   const double high = dtype == DType::u8 ? 255 : dtype == DType::i8 ? 127 : 0x1p31 - 1;
   const Scales scales(node, inputs);
+  const bool fp64 = inputs[0]->type().dtype == DType::f64;
   std::vector<double> values = toDoubles(*inputs[0]);
   for (size_t i = 0; i < values.size(); ++i)
-    values[i] = std::clamp(std::nearbyint(values[i] / scales.scale(i)) + scales.zero(i), low, high);
+    values[i] = std::clamp(std::nearbyint(ratio(values[i], scales.scale(i), fp64)) + scales.zero(i),
+                           low, high);
   return fromDoubles({dtype, inputs[0]->shape()}, values);
 }
 

@@ -90,31 +90,36 @@ ordered_json toJson(const OnnxCaseResult& result) {
           {"operator", result.op},
           {"outcome", kOutcomes[result.outcome]},
           {"known_operators", result.known},
+          {"plain_types", result.plain},
           {"reason", result.reason}};
 }
 
 struct Counts {
-  int passed = 0, failed = 0, unsupported = 0, unknown = 0;
+  int passed = 0, failed = 0, unsupported = 0, foreign = 0, unknown = 0;
 
   void add(const OnnxCaseResult& r) {
     ++(r.outcome == OnnxCaseResult::passed   ? passed
        : r.outcome == OnnxCaseResult::failed ? failed
-       : r.known                             ? unsupported
-                                             : unknown);
+       : !r.known                            ? unknown
+       : r.plain                             ? unsupported
+                                             : foreign);
   }
   Counts& operator+=(const Counts& c) {
     passed += c.passed;
     failed += c.failed;
     unsupported += c.unsupported;
+    foreign += c.foreign;
     unknown += c.unknown;
     return *this;
   }
-  int known() const { return passed + failed + unsupported; }
+  int numbers() const { return passed + failed + unsupported; }
+  int known() const { return numbers() + foreign; }
 };
 
 std::vector<std::string> row(const std::string& name, const Counts& c) {
   const auto cell = [](int n) { return n > 0 ? std::to_string(n) : std::string(); };
-  return {name, cell(c.passed), cell(c.failed), cell(c.unsupported), cell(c.unknown)};
+  return {name,           cell(c.passed), cell(c.failed), cell(c.unsupported), cell(c.foreign),
+          cell(c.unknown)};
 }
 
 std::string countsText(const std::string& what, const std::map<std::string, Counts>& counts) {
@@ -122,6 +127,7 @@ std::string countsText(const std::string& what, const std::map<std::string, Coun
                {"passed", true},
                {"failed", true},
                {"unsupported", true},
+               {"no numbers", true},
                {"unknown operator", true}},
               {}};
   Counts all;
@@ -131,6 +137,16 @@ std::string countsText(const std::string& what, const std::map<std::string, Coun
   }
   table.rows.push_back(row("all", all));
   return render(table, TableFormat::text) + "\n";
+}
+
+std::string totalsText(const Counts& c) {
+  const auto share = [&](int of) { return of > 0 ? 100.0 * c.passed / of : 0.0; };
+  return fmt::format(
+      "{} cases: {} passed, {} failed, {} unsupported\n"
+      "{:.1f} % passed of the {} whose operators are known; {:.1f} % of the {} of these whose "
+      "inputs and outputs are tensors of numbers of 8 bits and more\n",
+      c.known() + c.unknown, c.passed, c.failed, c.unsupported + c.foreign + c.unknown,
+      share(c.known()), c.known(), share(c.numbers()), c.numbers());
 }
 
 std::string casesText(const std::vector<OnnxCaseResult>& results) {
@@ -151,13 +167,7 @@ std::string casesText(const std::vector<OnnxCaseResult>& results) {
   if (!others.rows.empty()) out += render(others, TableFormat::text) + "\n";
   out += countsText("operator", operators);
   if (folders.size() > 1) out += countsText("folder", folders);
-  const double share = all.known() > 0 ? 100.0 * all.passed / all.known() : 0;
-  return out +
-         fmt::format(
-             "{} cases: {} passed, {} failed, {} unsupported; of the {} whose operators are known "
-             "{:.1f} % passed\n",
-             results.size(), all.passed, all.failed, all.unsupported + all.unknown, all.known(),
-             share);
+  return out + totalsText(all);
 }
 
 class PredictCommand : public Command {

@@ -38,15 +38,7 @@ Value withPast(OnnxNode& node, const Value& now, size_t past) {
   return node.add("Concat", {node.input(past), now}, {{"axis", int64_t{2}}})[0];
 }
 
-/// What planning leaves out of attention, inference must not.
-void refuseRareAttention(const OnnxNode& node) {
-  if (!node.builder.inference) return;
-  if (node.getFloat("softcap", 0) != 0 || node.has(6) || node.outputUsed(3))
-    throw Unplannable{"this form of Attention is not computed"};
-}
-
 std::vector<Value> onnxAttention(OnnxNode& node) {
-  refuseRareAttention(node);
   const int64_t heads = node.getInt("q_num_heads", node.getInt("num_heads", 1));
   const int64_t kvHeads = node.getInt("kv_num_heads", heads);
   AttentionInputs in;

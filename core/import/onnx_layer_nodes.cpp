@@ -98,15 +98,37 @@ Canonical convolution(OnnxNode& node) {
 }
 
 /// Training computes the statistics of the batch; the file's running ones are not read.
-Canonical batchNorm(OnnxNode& node) {
+/// The running statistics behind the batch: old * momentum + new * (1 - momentum).
+Value running(OnnxNode& node, const Value& old, const Value& now) {
+  const double momentum = node.getFloat("momentum", 0.9);
+  const Value a = node.add("Scale", {old}, {{"factor", momentum}})[0];
+  return node.add("Add", {a, node.add("Scale", {now}, {{"factor", 1 - momentum}})[0]})[0];
+}
+
+/// Inference with the statistics of the batch, as training_mode asks for.
+std::vector<Value> batchNormOfBatch(OnnxNode& node, const Attributes& attributes) {
+  const Value& x = node.input(0);
+  std::vector<int64_t> axes{0};
+  for (int64_t i = 2; i < node.rank(0); ++i) axes.push_back(i);
+  const auto average = [&](const Value& v, bool keep) {
+    return node.add("ReduceMean", {v}, {{"axes", axes}, {"keepdims", int64_t{keep}}})[0];
+  };
+  const Value off = node.add("Sub", {x, average(x, true)})[0];
+  const Value mean = average(x, false);
+  const Value variance = average(node.add("Mul", {off, off})[0], false);
+  const Value y = node.add("BatchNormalization", {x, node.input(1), node.input(2), mean, variance},
+                           attributes)[0];
+  return {y, running(node, node.input(3), mean), running(node, node.input(4), variance)};
+}
+
+std::vector<Value> batchNorm(OnnxNode& node) {
   std::vector<Value> inputs = node.present();
   if (inputs.size() > 5) inputs.resize(5);
+  const Attributes attributes{{"epsilon", node.getFloat("epsilon", 1e-5)},
+                              {"training", int64_t{!node.builder.inference}}};
   if (node.builder.inference && node.getInt("training_mode", 0) != 0)
-    throw Unplannable{"statistics of a batch are no inference"};
-  return {"BatchNormalization",
-          inputs,
-          {{"epsilon", node.getFloat("epsilon", 1e-5)},
-           {"training", int64_t{!node.builder.inference}}}};
+    return batchNormOfBatch(node, attributes);
+  return realise(node, {"BatchNormalization", inputs, attributes});
 }
 
 /// The mean and the inverse of the standard deviation, which nothing but inference reads.
@@ -159,6 +181,8 @@ Canonical clip(OnnxNode& node) {
   for (size_t i : {1u, 2u})
     if (node.has(i) && node.builder.known(node.input(i)) && node.known(i).size() == 1)
       attributes.set(i == 1 ? "min" : "max", node.known(i).number(0));
+  if (attributes.has("min") && attributes.has("max"))  // the largest holds if they cross
+    attributes.set("min", std::min(attributes.getFloat("min", 0), attributes.getFloat("max", 0)));
   return {"Clip", {node.input(0)}, attributes};
 }
 
@@ -217,7 +241,9 @@ std::vector<Value> scaleOr(OnnxNode& node) {
 /// Inference keeps everything.
 std::vector<Value> undropped(OnnxNode& node) {
   const bool trains = node.has(2) && node.builder.known(node.input(2)) && node.knownInt(2) != 0;
-  if (trains) throw Unplannable{"dropping at random is no inference"};
+  const bool none = node.has(1) && node.builder.known(node.input(1)) && node.known(1).size() == 1 &&
+                    node.known(1).number(0) == 0;
+  if (trains && !none) throw Unplannable{"dropping at random is no inference"};
   if (!node.outputUsed(1)) return {node.input(0)};
   const Value kept = node.builder.constant(smallScalar(DType::boolean, 1));
   return {node.input(0), node.add("Expand", {kept}, {{"shape", node.shape(0)}})[0]};
@@ -298,7 +324,7 @@ constexpr Translation kRows[] = {{"MatMul", nullptr, matMul},
                                  {"Conv", convolution},
                                  {"ConvTranspose", convolution},
                                  {"MaxPool", maxPool},
-                                 {"BatchNormalization", batchNorm},
+                                 {"BatchNormalization", nullptr, batchNorm},
                                  {"LayerNormalization", nullptr, layerNorm},
                                  {"RMSNormalization", nullptr, layerNorm},
                                  {"SimplifiedLayerNormalization", nullptr, layerNorm},
