@@ -188,7 +188,7 @@ void TrainingData::useArrays(const std::vector<std::string>& assignments) {
     setSamples(inputNamed(assignment.substr(0, equals)), readNpy(file), file);
   }
   for (const Input& input : inputs_)
-    if (input.samples.elements() == 0)
+    if (input.samples.shape().empty())
       throw Error(ErrorKind::usage, "no array for input '" + graph_.tensor(input.tensor).name + "'",
                   "give npy:INPUT=FILE for every input");
 }

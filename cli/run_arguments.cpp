@@ -2,6 +2,7 @@
 #include "cli/run_arguments.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
@@ -53,6 +54,15 @@ CLI::Option* number(CLI::Option* option) {
 
 CLI::Option* fraction(CLI::Option* option) {
   return option->type_name("X")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+}
+
+/// So that nothing is trained that cannot be saved.
+void checkFolderOf(const std::string& file) {
+  const auto folder = std::filesystem::absolute(file).parent_path();
+  if (std::filesystem::is_directory(file) || access(folder.c_str(), W_OK) != 0)
+    throw Error(ErrorKind::runtime, "cannot be created",
+                "name a file in a folder that exists and is writable")
+        .inFile(file);
 }
 
 }  // namespace
@@ -147,6 +157,7 @@ void RunArguments::addCheckpoints(CLI::App& app) {
 
 void RunArguments::check() {
   if (!trace.empty()) checkTraceName(trace);
+  if (!settings.checkpoint.empty()) checkFolderOf(settings.checkpoint);
   if (!model.source.empty() && isPlanFile(model.source)) {
     if (!plan.empty())
       throw Error(ErrorKind::usage,
