@@ -89,6 +89,8 @@ std::vector<Value> einsum(OnnxNode& node) {
 Canonical maxPool(OnnxNode& node) {
   Attributes attributes = node.plainAttributes();
   if (node.outputUsed(1)) attributes.set("outputs", int64_t{2});
+  if (node.builder.inference && node.outputUsed(1) && node.getInt("storage_order", 0) != 0)
+    throw Unplannable{"indices in column-major order are not computed"};
   return {"MaxPool", {node.input(0)}, attributes};
 }
 
