@@ -8,6 +8,7 @@
 #include <limits>
 #include <new>
 
+#include "backend/bfloat16.h"
 #include "core/error.h"
 
 namespace meshplan {
@@ -16,9 +17,6 @@ namespace {
 constexpr size_t kAlignment = 64;
 
 struct Half {
-  uint16_t bits;
-};
-struct Bfloat {
   uint16_t bits;
 };
 
@@ -34,7 +32,7 @@ auto withElement(DType dtype, F f) {
     case DType::f16:
       return f(Half{});
     case DType::bf16:
-      return f(Bfloat{});
+      return f(BFloat16{});
     case DType::i64:
       return f(int64_t{});
     case DType::i32:
@@ -61,16 +59,13 @@ double number(T v) {
 double number(Half v) {
   return halfToFloat(v.bits);
 }
-double number(Bfloat v) {
-  return bfloatToFloat(v.bits);
-}
 
 template <class T>
 T element(double v) {
   if constexpr (std::is_same_v<T, Half>)
     return {floatToHalf(static_cast<float>(v))};
-  else if constexpr (std::is_same_v<T, Bfloat>)
-    return {floatToBfloat(static_cast<float>(v))};
+  else if constexpr (std::is_same_v<T, BFloat16>)
+    return BFloat16(static_cast<float>(v));
   else if constexpr (std::is_same_v<T, bool>)
     return v != 0;
   else if constexpr (std::is_floating_point_v<T>)
@@ -187,16 +182,6 @@ uint16_t floatToHalf(float value) {
     return sign | static_cast<uint16_t>(std::nearbyint(std::ldexp(magnitude, 24)));
   const uint32_t rounded = (bits & 0x7fffffff) + 0xfff + (bits >> 13 & 1);
   return sign | static_cast<uint16_t>((rounded >> 13) - (112 << 10));
-}
-
-float bfloatToFloat(uint16_t bits) {
-  return std::bit_cast<float>(uint32_t(bits) << 16);
-}
-
-uint16_t floatToBfloat(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  if (std::isnan(value)) return static_cast<uint16_t>(bits >> 16 | 0x40);
-  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 }  // namespace meshplan

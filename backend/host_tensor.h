@@ -62,10 +62,8 @@ HostTensor fromDoubles(TensorType type, std::span<const double> values);
 /// Elements converted to another dtype. From integers to integers exactly (modulo the width).
 HostTensor converted(const HostTensor& tensor, DType to);
 
-/// IEEE half and bfloat16 as fp32 and back, rounding to nearest even.
+/// IEEE half as fp32 and back, rounding to nearest even.
 float halfToFloat(uint16_t bits);
 uint16_t floatToHalf(float value);
-float bfloatToFloat(uint16_t bits);
-uint16_t floatToBfloat(float value);
 
 }  // namespace meshplan

@@ -20,12 +20,8 @@ MESHPLAN_INLINE To converted(From x) {
     return {static_cast<uint8_t>(x != From{})};
   else if constexpr (std::is_same_v<From, Boolean>)
     return static_cast<To>(x.value);
-  else if constexpr (std::is_same_v<To, BFloat16>)
-    return BFloat16(static_cast<float>(x));
-  else if constexpr (std::is_same_v<From, BFloat16>)
-    return static_cast<To>(static_cast<float>(x));
   else
-    return static_cast<To>(x);
+    return castElement<From, To>(x);
 }
 
 template <class From, class To>

@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <bit>
-#include <cstdint>
 #include <string>
 #include <type_traits>
 
+#include "backend/bfloat16.h"
+#include "backend/cpu/simd.h"
 #include "backend/kernel.h"
 #include "core/error.h"
 
 namespace meshplan {
 
-/// The upper half of an fp32 number, rounded to nearest even; a NaN stays one.
-struct BFloat16 {
-  uint16_t bits = 0;
-
-  BFloat16() = default;
-  explicit BFloat16(float value) {
-    const uint32_t wide = std::bit_cast<uint32_t>(value);
-    const uint32_t rounded = wide + 0x7fff + (wide >> 16 & 1);
-    bits = static_cast<uint16_t>((value == value ? rounded : wide | 0x400000) >> 16);
-  }
-  operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
-};
-
 /// What sums over elements of type T are kept in.
 template <class T>
 using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;
+
+/// An element as another type, at its own precision.
+template <class From, class To>
+MESHPLAN_INLINE To castElement(From x) {
+  if constexpr (std::is_same_v<From, To>)
+    return x;
+  else if constexpr (std::is_same_v<To, BFloat16>)
+    return BFloat16(static_cast<float>(x));
+  else if constexpr (std::is_same_v<From, BFloat16>)
+    return static_cast<To>(static_cast<float>(x));
+  else
+    return static_cast<To>(x);
+}
 
 /// Calls f with a value of the C++ type of a floating dtype: double, float or BFloat16. Any other
 /// dtype throws Error(runtime) naming the operator.

@@ -85,22 +85,10 @@ void forRows(const CpuContext& context, const StridedBox& box, size_t inner, int
 }
 
 template <class From, class To>
-To cast(From x) {
-  if constexpr (std::is_same_v<From, To>)
-    return x;
-  else if constexpr (std::is_same_v<To, BFloat16>)
-    return BFloat16(static_cast<float>(x));
-  else if constexpr (std::is_same_v<From, BFloat16>)
-    return static_cast<To>(static_cast<float>(x));
-  else
-    return static_cast<To>(x);
-}
-
-template <class From, class To>
 void copyLines(const CpuContext& context, const StridedBox& box, const From* from, To* to) {
   const int64_t n = box.extents.back(), f = box.from.back(), t = box.to.back();
   forRows(context, box, 1, n, [&](int64_t fromAt, int64_t toAt) {
-    for (int64_t i = 0; i < n; ++i) to[toAt + i * t] = cast<From, To>(from[fromAt + i * f]);
+    for (int64_t i = 0; i < n; ++i) to[toAt + i * t] = castElement<From, To>(from[fromAt + i * f]);
   });
 }
 
