@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "backend/cpu/simd.h"
+#include "backend/cpu/normal_numbers.h"
 #include "core/units.h"
 
 namespace meshplan {
@@ -44,31 +44,6 @@ double fanIn(const Graph& graph, const Tensor& parameter) {
   const bool rows = op.attributes.getInt("transposed", 0) != 0 ||
                     op.attributes.getInt("transB", 0) != 0 || op.def->opClass == OpClass::recurrent;
   return static_cast<double>(rows ? shape.back() : shape[shape.size() - 2]);
-}
-
-/// sin(2 pi x) for |x| <= 1/4: its Taylor series, within 6e-8.
-MESHPLAN_INLINE float sineOfTurn(float x) {
-  const float u = x * x;
-  float p = -15.0946426f;
-  p = p * u + 42.0586940f;
-  p = p * u - 76.7058598f;
-  p = p * u + 81.6052493f;
-  p = p * u - 41.3417022f;
-  p = p * u + 6.28318531f;
-  return p * x;
-}
-
-MESHPLAN_SIMD void drawNormals(PlacedRandom random, float deviation, int64_t begin, int64_t end,
-                               float* __restrict to) {
-  for (int64_t i = begin; i < end; ++i) {
-    const uint64_t word = random.at(static_cast<uint64_t>(i));
-    // 23 bits each: exact in fp32, and the middle of a step so that the logarithm is finite.
-    const auto high = static_cast<int32_t>(word >> 41), low = static_cast<int32_t>(word & 0x7fffff);
-    const float u = (static_cast<float>(high) + 0.5f) * 0x1p-23f;
-    const float turn = static_cast<float>(low) * 0x1p-23f - 0.5f;
-    const float angle = (turn < 0 ? -turn : turn) - 0.25f;
-    to[i] = deviation * std::sqrt(-2.f * simd::log(u)) * sineOfTurn(angle);
-  }
 }
 
 HostTensor constant(Shape shape, float value) {

@@ -13,8 +13,7 @@ namespace meshplan {
 /// / fan-in) (LeCun et al., Efficient BackProp, 1998, section 4.6).
 HostTensor initialValues(const Graph& graph, TensorId parameter, uint64_t seed);
 
-/// The numbers N(0, deviation^2) from place 0 on: a word each, whose halves are the uniform numbers
-/// of Box and Muller's transform.
+/// The numbers N(0, deviation^2) from place 0 on (backend/cpu/normal_numbers.h).
 HostTensor normalValues(Shape shape, const PlacedRandom& random, float deviation);
 
 }  // namespace meshplan

@@ -41,6 +41,18 @@ const Subject kSubjects[] = {
       {2, "pp=2,mbs=1"},
       {4, "dp=2,tp=2,mbs=2,zero=2"},
       {4, "tp=2,pp=2,mbs=1,recompute=full"}}},
+    {"resnet",
+     "model.onnx",
+     "/fc/Gemm",
+     OptimizerKind::momentum,
+     0.01,
+     0,
+     {{1, "dp=1,mbs=8"},
+      {2, "tp=2,mbs=8"},
+      {4, "tp=4,mbs=8"},
+      {2, "pp=2,mbs=8"},
+      {4, "tp=2,pp=2,mbs=8"},
+      {4, "pp=4,mbs=8,recompute=full"}}},
 };
 
 std::string fixture(const Subject& subject, const std::string& file) {
@@ -65,12 +77,22 @@ TrainingModel modelOf(const Subject& subject) {
   return prepareTraining(loadModel(request), options);
 }
 
+/// What PyTorch starts running statistics with; training uses those of the batch.
+HostTensor runningStatistics(const Tensor& constant) {
+  const double value = constant.name.find("running_var") != std::string::npos ? 1 : 0;
+  const std::vector<double> values(static_cast<size_t>(constant.type.elements()), value);
+  return fromDoubles(constant.type, values);
+}
+
 std::map<uint32_t, HostTensor> inputsOf(const TrainingModel& model,
                                         const std::map<std::string, HostTensor>& batch) {
   std::map<uint32_t, HostTensor> inputs;
-  for (uint32_t t = 0; t < model.graph.tensorCount(); ++t)
-    if (model.graph.tensor(TensorId(t)).kind == TensorKind::input)
-      inputs.emplace(t, batch.at(model.graph.tensor(TensorId(t)).name));
+  for (uint32_t t = 0; t < model.graph.tensorCount(); ++t) {
+    const Tensor& tensor = model.graph.tensor(TensorId(t));
+    if (tensor.kind == TensorKind::input) inputs.emplace(t, batch.at(tensor.name));
+    if (tensor.kind == TensorKind::constant && tensor.name.find("running") != std::string::npos)
+      inputs.emplace(t, runningStatistics(tensor));
+  }
   return inputs;
 }
 
