@@ -31,7 +31,7 @@ printf '\nDrew 8000 images of digits to train with, in the format of MNIST.\n'
 run plan mlp --cluster examples/clusters/two-cores.json --global-batch 128 --precision fp32 \
   --optimizer momentum --runtime native --top 3 --out "$out/mlp.json"
 run run "$out/mlp.json" "${train[@]}"
-printf '\nWith the layers split instead, the losses are the same:\n'
+printf '\nWith the layers split instead, the losses are the same but for rounding:\n'
 run run mlp --ranks 2 --strategy pp=2 --global-batch 128 --optimizer momentum \
   "${train[@]}"
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Trains a small network on this machine's processor: with the batch split over ranks, with the
-# layers split, and with both. Whatever the plan, the losses are the same.
+# layers split, and with both. The losses are the same but for rounding, which AdamW in fp32 enlarges
+# over hundreds of steps.
 #
 #   examples/train.sh mlp [FOLDER]  the perceptron 784-1024-512-10 on images of digits
 #   examples/train.sh cnn [FOLDER]  two convolutions and two linear layers on the same images

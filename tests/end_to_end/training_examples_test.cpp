@@ -66,7 +66,6 @@ struct Example {
   bool onDigits;
   int64_t steps, longSteps;
   double fall, longFall;  // of the mean of the last 5 and 20 losses against the first
-  double tolerance;       // relative, between plans, over `steps`
   std::vector<const char*> plans;
 };
 
@@ -82,7 +81,6 @@ const std::vector<Example> kExamples{
      400,
      0.25,
      0.02,
-     1e-4,
      {"--ranks 2 --strategy dp=2", "--ranks 2 --strategy pp=2", "--ranks 2 --strategy tp=2",
       "--ranks 4 --strategy dp=2,pp=2"}},
     {"cnn",
@@ -92,7 +90,6 @@ const std::vector<Example> kExamples{
      400,
      0.7,
      0.1,
-     1e-4,
      {"--ranks 2 --strategy dp=2", "--ranks 2 --strategy pp=2", "--ranks 4 --strategy dp=2,pp=2"}},
     {"gpt",
      "examples/models/gpt-bytes -b 4 --lr 0.002",
@@ -101,7 +98,6 @@ const std::vector<Example> kExamples{
      300,
      0.65,
      0.45,
-     1e-4,
      {"--ranks 2 --strategy dp=2", "--ranks 2 --strategy pp=2", "--ranks 4 --strategy dp=2,tp=2"}}};
 
 class TrainingExample : public testing::TestWithParam<Example> {
@@ -115,18 +111,34 @@ class TrainingExample : public testing::TestWithParam<Example> {
   ScratchFolder folder_;
 };
 
-TEST_P(TrainingExample, FallsAlikeUnderEveryPlan) {
+void expectEqual(const std::vector<double>& losses, const std::vector<double>& wanted, size_t steps,
+                 double tolerance, const std::string& plan) {
+  ASSERT_GE(losses.size(), steps) << plan;
+  ASSERT_GE(wanted.size(), steps);
+  for (size_t i = 0; i < steps; ++i)
+    EXPECT_NEAR(losses[i], wanted[i], tolerance * wanted[i])
+        << "in step " << i + 1 << " of " << plan;
+}
+
+/// Adam turns gradients as small as its epsilon into steps of full length, so that rounding of fp32
+/// grows from step to step; fp64 tells it from a mistake.
+TEST_P(TrainingExample, FallsUnderEveryPlan) {
   const std::string run = fmt::format("{} --steps {} ", command(), GetParam().steps);
   const std::vector<double> alone = lossesOf(run);
-  ASSERT_EQ(static_cast<int64_t>(alone.size()), GetParam().steps);
-  EXPECT_LT(finalLoss(alone, 5), GetParam().fall * alone.front());
   for (const char* plan : GetParam().plans) {
     const std::vector<double> split = lossesOf(run + plan);
-    ASSERT_EQ(split.size(), alone.size()) << plan;
-    for (size_t i = 0; i < alone.size(); ++i)
-      EXPECT_NEAR(split[i], alone[i], GetParam().tolerance * alone[i])
-          << "in step " << i + 1 << " of " << plan;
+    ASSERT_EQ(static_cast<int64_t>(split.size()), GetParam().steps) << plan;
+    EXPECT_LT(finalLoss(split, 5), GetParam().fall * split.front()) << plan;
+    expectEqual(split, alone, 5, 2e-5, plan);
   }
+}
+
+TEST_P(TrainingExample, HasTheSameLossesUnderEveryPlan) {
+  constexpr size_t kSteps = 12;
+  const std::string run = fmt::format("{} --precision fp64 --steps {} ", command(), kSteps);
+  const std::vector<double> alone = lossesOf(run);
+  for (const char* plan : GetParam().plans)
+    expectEqual(lossesOf(run + plan), alone, kSteps, 1e-12, plan);
 }
 
 TEST_P(TrainingExample, LearnsFullyUnderItsMixedPlan) {
@@ -180,9 +192,11 @@ TEST(TrainingExamples, TheDemoPlansThenTrainsWithEqualLosses) {
   ASSERT_EQ(result.exitCode, 0) << result.err;
   const std::vector<std::string> found = summaries(result.out);
   ASSERT_EQ(found.size(), 2u) << result.out;
-  EXPECT_EQ(found[1], found[0]);
-  double first = 0, last = 0;
+  double first = 0, last = 0, otherFirst = 0, otherLast = 0;
   ASSERT_EQ(std::sscanf(found[0].c_str(), "loss %lf -> %lf", &first, &last), 2);
+  ASSERT_EQ(std::sscanf(found[1].c_str(), "loss %lf -> %lf", &otherFirst, &otherLast), 2);
+  EXPECT_NEAR(otherFirst, first, 1e-4);
+  EXPECT_NEAR(otherLast, last, 1e-3);
   EXPECT_LT(last, 0.1 * first);
 }
 
