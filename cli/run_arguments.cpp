@@ -99,6 +99,7 @@ void RunArguments::addTo(CLI::App& app) {
       ->check(countUpTo(int64_t{1} << 32));
   training.addTo(app);
   training.precision = "fp32";
+  app.get_option("--precision")->default_str(training.precision);
   app.add_option("--strategy", strategy, "Limits on the plan, as of `meshplan plan`")
       ->type_name("dp=2,tp=2,...");
   app.add_option("--plan", plan, "Run the plan of this file, made by `meshplan plan --out`")
