@@ -8,6 +8,7 @@
 
 #include "cli/human.h"
 #include "cli/report.h"
+#include "cli/report_json.h"
 #include "cli/terminal.h"
 
 namespace meshplan {
@@ -65,14 +66,15 @@ double TrainingLog::medianSeconds() const {
 void TrainingLog::printJson() const {
   const double seconds = medianSeconds();
   const auto samples = static_cast<double>(chosen_.report.plan.globalBatch);
-  nlohmann::json out = {{"strategy", chosen_.report.strategy},
-                        {"ranks", chosen_.report.plan.mesh.ranks()},
-                        {"median_step_seconds", seconds},
-                        {"samples_per_second", seconds > 0 ? samples / seconds : 0},
-                        {"steps", nlohmann::json::array()}};
+  nlohmann::ordered_json out = documentHead(*chosen_.planning, chosen_.report.plan.globalBatch);
+  out["strategy"] = chosen_.report.strategy;
+  out["ranks"] = chosen_.report.plan.mesh.ranks();
+  out["median_step_seconds"] = seconds;
+  out["samples_per_second"] = seconds > 0 ? samples / seconds : 0;
+  out["steps"] = nlohmann::ordered_json::array();
   for (const StepReport& s : steps_)
     out["steps"].push_back({{"step", s.step}, {"loss", s.loss}, {"seconds", s.seconds}});
-  print(out.dump(2) + "\n");
+  print(dumpJson(out));
 }
 
 void TrainingLog::finish() const {

@@ -146,6 +146,8 @@ class InProcess final : public Communicator {
   void collective(const CommCall& call, const void* in, void* out, const Work& work);
   void enter(const CommCall& call);
   void leave(const CommCall& call);
+  /// Waits until all members are here; false: the world has failed.
+  bool meet(std::unique_lock<std::mutex>& lock, const CommCall& call, bool mayFail);
   void compareCalls();
   bool await(Progress& progress, std::unique_lock<std::mutex>& lock, uint64_t passed,
              const CommCall& call, bool mayFail) {
@@ -166,34 +168,27 @@ class InProcess final : public Communicator {
 // up only before all have arrived, and takes its arrival back; after that nothing fails until all
 // have left.
 void InProcess::enter(const CommCall& call) {
-  Progress& rounds = group_.rounds;
-  std::unique_lock lock(rounds.mutex);
+  std::unique_lock lock(group_.rounds.mutex);
   world_.throwIfFailed();
-  const uint64_t round = rounds.value;
-  if (++group_.arrived == size()) {
-    group_.arrived = 0;
-    rounds.value = round + 1;
-    lock.unlock();
-    rounds.changed.notify_all();
-    return;
-  }
-  if (await(rounds, lock, round, call, true)) return;
+  if (meet(lock, call, true)) return;
   --group_.arrived;
   world_.throwIfFailed();
 }
 
 void InProcess::leave(const CommCall& call) {
+  std::unique_lock lock(group_.rounds.mutex);
+  meet(lock, call, false);
+}
+
+bool InProcess::meet(std::unique_lock<std::mutex>& lock, const CommCall& call, bool mayFail) {
   Progress& rounds = group_.rounds;
-  std::unique_lock lock(rounds.mutex);
   const uint64_t round = rounds.value;
-  if (++group_.arrived == size()) {
-    group_.arrived = 0;
-    rounds.value = round + 1;
-    lock.unlock();
-    rounds.changed.notify_all();
-    return;
-  }
-  await(rounds, lock, round, call, false);
+  if (++group_.arrived < size()) return await(rounds, lock, round, call, mayFail);
+  group_.arrived = 0;
+  rounds.value = round + 1;
+  lock.unlock();
+  rounds.changed.notify_all();
+  return true;
 }
 
 void InProcess::compareCalls() {
