@@ -16,6 +16,8 @@
 namespace meshplan {
 namespace {
 
+constexpr const char* kFormat = "meshplan";
+
 struct KeptKind {
   ParameterKind kind;
   const char* suffix;
@@ -127,6 +129,32 @@ HostTensor weightsIn(const SafetensorsFile& file, const std::string& name, const
   return converted(file.read(name, found->view.type), type.dtype);
 }
 
+/// Whether one product makes queries, keys and values from this parameter.
+bool isFusedAttention(const Graph& graph, const Tensor& parameter) {
+  for (OpId reader : parameter.consumers)
+    for (TensorId made : graph.op(reader).outputs)
+      for (OpId next : graph.tensor(made).consumers)
+        if (graph.op(next).def->name == "SplitHeads" && graph.op(next).outputs.size() == 3)
+          return true;
+  return false;
+}
+
+/// Hugging Face's GPT-2 has all queries before all keys; here each head's stand together. The
+/// shapes are the same.
+void refuseForeignOrder(const Graph& graph, const SafetensorsFile& file, const std::string& path) {
+  const auto format = file.metadata().find("format");
+  if (format != file.metadata().end() && format->second == kFormat) return;
+  for (size_t t = 0; t < graph.tensorCount(); ++t) {
+    const Tensor& tensor = graph.tensor(TensorId(t));
+    if (tensor.kind == TensorKind::parameter && isFusedAttention(graph, tensor))
+      throw Error(ErrorKind::input, "queries, keys and values may be in another order",
+                  "order the last dimension head by head (the first head's query, key and value, "
+                  "then the second's) and set the file's metadata 'format' to 'meshplan'")
+          .inFile(path)
+          .at("tensor '" + tensor.name + "'");
+  }
+}
+
 void loadWeights(Executor& executor, const SafetensorsFile& file) {
   const MeshShape& mesh = executor.program().mesh;
   for (const ParameterPlace& p : executor.memory().parameters()) {
@@ -177,7 +205,7 @@ void saveCheckpoint(Executor& executor, const std::string& path, const Checkpoin
     for (size_t i = 0; i < values.size(); ++i) tensors.push_back({names[i], values[i].view()});
     try {
       writeSafetensors(path, tensors,
-                       {{"format", "meshplan"},
+                       {{"format", kFormat},
                         {"step", std::to_string(info.step)},
                         {"seed", std::to_string(info.seed)},
                         {"graph", info.fingerprint},
@@ -202,7 +230,9 @@ CheckpointInfo loadCheckpoint(Executor& executor, const std::string& path,
 }
 
 void loadWeights(Executor& executor, const std::string& path) {
-  loadWeights(executor, SafetensorsFile(path));
+  const SafetensorsFile file(path);
+  refuseForeignOrder(executor.graph(), file, path);
+  loadWeights(executor, file);
 }
 
 }  // namespace meshplan

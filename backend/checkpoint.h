@@ -28,8 +28,8 @@ CheckpointInfo loadCheckpoint(Executor& executor, const std::string& path,
                               const std::string& fingerprint);
 
 /// Every rank calls it: weights from any safetensors file with the parameters' names, of any
-/// floating-point type. Throws Error(input) naming the file and the tensor that is missing or of
-/// another shape.
+/// floating-point type. Throws Error(input) naming the file and the tensor that is missing, of
+/// another shape, or (fused queries, keys and values of another program) perhaps in another order.
 void loadWeights(Executor& executor, const std::string& path);
 
 }  // namespace meshplan

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "backend/cpu/cpu_kernels.h"
-#include "backend/rank_device.h"
 #include "backend/host_tensor.h"
+#include "backend/rank_device.h"
 
 namespace meshplan {
 

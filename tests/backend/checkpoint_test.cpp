@@ -373,9 +373,27 @@ TEST_F(DamagedCheckpoint, WeightsOfAnotherProgramAreNotResumed) {
   const auto error = resuming(model_, {1, "dp=1"});
   ASSERT_TRUE(error);
   EXPECT_THAT(error->what(), HasSubstr("use it as --weights"));
-  settings_.weights = settings_.resume;
-  settings_.resume.clear();
-  EXPECT_FALSE(resuming(model_, {1, "dp=1"}));
+}
+
+TEST_F(DamagedCheckpoint, WeightsOfAnotherProgramMayHaveTheirHeadsInAnotherOrder) {
+  const auto tensors = tensorsOf(folder_.write("c", bytes_));
+  std::vector<NamedTensor> weights;
+  for (const auto& [name, tensor] : tensors) weights.push_back({name, tensor.view()});
+  settings_.weights = folder_.file("weights");
+  const auto reading = [&](const std::string& format) -> std::optional<Error> {
+    writeSafetensors(settings_.weights, weights, {{"format", format}});
+    try {
+      train(model_, {2, "tp=2"}, settings_);
+    } catch (const Error& e) {
+      return e;
+    }
+    return {};
+  };
+  const auto error = reading("pt");
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->kind(), ErrorKind::input);
+  EXPECT_THAT(error->what(), AllOf(HasSubstr("qkv0"), HasSubstr("another order")));
+  EXPECT_FALSE(reading("meshplan"));
 }
 
 TEST(Checkpoint, ThatCannotBeWrittenIsAnErrorOnEveryRank) {
