@@ -6,53 +6,39 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/hash.h"
 
 namespace meshplan {
 namespace {
 
-class Hash {
- public:
-  void add(int64_t value) {
-    for (int i = 0; i < 8; ++i) addByte(static_cast<uint8_t>(value >> (8 * i)));
-  }
-  void add(std::string_view text) {
-    for (char c : text) addByte(static_cast<uint8_t>(c));
-    addByte(0);
-  }
-  void add(const std::vector<BufferIndex>& list) {
-    add(static_cast<int64_t>(list.size()));
-    for (BufferIndex b : list) add(int64_t{b});
-  }
-  void add(const std::vector<Operand>& operands) {
-    for (const Operand& o : operands) {
-      add(static_cast<int64_t>(o.place));
-      add(int64_t{o.index});
-      add(o.offset);
-      add(static_cast<int64_t>(o.type.dtype));
-      for (int64_t extent : o.type.shape) add(extent);
-    }
-  }
-  uint64_t value() const { return value_; }
+void addAll(Hash& hash, const std::vector<BufferIndex>& list) {
+  hash.add(list.size());
+  for (BufferIndex b : list) hash.add(b);
+}
 
- private:
-  void addByte(uint8_t b) { value_ = (value_ ^ b) * 0x100000001b3; }
-  uint64_t value_ = 0xcbf29ce484222325;
-};
+void addAll(Hash& hash, const std::vector<Operand>& operands) {
+  for (const Operand& o : operands) {
+    hash.add(o.place);
+    hash.add(o.index);
+    hash.add(o.offset);
+    hash.add(o.type);
+  }
+}
 
 void addInstruction(Hash& hash, const Graph& graph, const Instruction& in) {
-  hash.add(static_cast<int64_t>(in.kind));
+  hash.add(in.kind);
   if (in.kind == Instruction::Kind::compute && in.op.valid()) {
     hash.add(graph.op(in.op).def->name);
-    hash.add(graph.op(in.op).name);
+    hash.add(std::string_view(graph.op(in.op).name));
   }
-  hash.add(static_cast<int64_t>(in.collective));
+  hash.add(in.collective);
   hash.add(in.axes.bits);
   hash.add(in.bytes.value);
   hash.add(in.boundary);
   hash.add(in.peerStage);
   hash.add(in.participants);
-  hash.add(in.reads);
-  hash.add(in.writes);
+  addAll(hash, in.reads);
+  addAll(hash, in.writes);
 }
 
 void addRankClass(Hash& hash, const RankClass& rankClass) {
@@ -63,7 +49,7 @@ void addRankClass(Hash& hash, const RankClass& rankClass) {
     hash.add(call.slot);
   }
   for (const ParameterPlace& p : rankClass.parameters) {
-    hash.add(static_cast<int64_t>(p.tensor.index()));
+    hash.add(p.tensor.index());
     hash.add(p.weights);
     hash.add(p.gradient);
   }
@@ -79,8 +65,8 @@ uint64_t programHash(const Graph& graph, const Program& program) {
   for (const Routine& routine : program.routines) {
     for (const Instruction& in : routine.instructions) addInstruction(hash, graph, in);
     for (const Binding& b : routine.bindings) {
-      hash.add(b.inputs);
-      hash.add(b.outputs);
+      addAll(hash, b.inputs);
+      addAll(hash, b.outputs);
     }
     for (const Buffer& b : routine.buffers) hash.add(b.offset);
   }

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "core/hash.h"
+
 namespace meshplan {
 namespace {
 
@@ -11,47 +13,6 @@ constexpr size_t kMaxPeriod = 64;
 // A tensor that lives across more than this share of the model does not stop a cut: stages pass it
 // on.
 constexpr size_t kLongRangeShare = 8;
-
-struct Hash {
-  uint64_t value = 0xcbf29ce484222325ULL;
-  void add(uint64_t v) {
-    for (int i = 0; i < 8; ++i, v >>= 8) value = (value ^ (v & 0xff)) * 0x100000001b3ULL;
-  }
-  void add(std::string_view s) {
-    for (char c : s) value = (value ^ static_cast<uint8_t>(c)) * 0x100000001b3ULL;
-    add(s.size());
-  }
-  void add(const Attribute& a) {
-    add(a.index());
-    std::visit(
-        [this](const auto& v) {
-          using T = std::decay_t<decltype(v)>;
-          if constexpr (std::is_same_v<T, std::string>) {
-            add(std::string_view(v));
-          } else if constexpr (std::is_arithmetic_v<T>) {
-            addNumber(v);
-          } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
-            for (const auto& item : v) add(std::string_view(item));
-          } else {
-            for (auto item : v) addNumber(item);
-          }
-        },
-        a);
-  }
-  template <class T>
-  void addNumber(T v) {
-    uint64_t bits = 0;
-    static_assert(sizeof(T) == 8);
-    __builtin_memcpy(&bits, &v, 8);
-    add(bits);
-  }
-};
-
-void hashType(Hash& h, const TensorType& t) {
-  h.add(static_cast<uint64_t>(t.dtype));
-  h.add(t.shape.size());
-  for (int64_t d : t.shape) h.add(static_cast<uint64_t>(d));
-}
 
 /// Structure of one operator of the segment that starts at `begin`. An input is named by the
 /// distance to its producer inside the segment; at most one short-lived activation enters a
@@ -76,10 +37,10 @@ uint64_t hashOperator(const Graph& graph, size_t index, size_t begin,
       h.add(index - t.producer.index());
     else
       h.add(longRange[id.index()] ? kEntersFromAfar : kEnters);
-    hashType(h, t.type);
+    h.add(t.type);
   }
-  for (TensorId id : op.outputs) hashType(h, graph.tensor(id).type);
-  return h.value;
+  for (TensorId id : op.outputs) h.add(graph.tensor(id).type);
+  return h.value();
 }
 
 struct Lifetime {
@@ -189,7 +150,7 @@ BlockChain findBlocks(const Graph& graph, size_t forwardOps) {
     Hash h;
     for (size_t op = cuts[i]; op < cuts[i + 1]; ++op)
       h.add(hashOperator(graph, op, cuts[i], longRange));
-    segmentHash.push_back(h.value);
+    segmentHash.push_back(h.value());
   }
 
   BlockChain chain;
@@ -199,7 +160,7 @@ BlockChain findBlocks(const Graph& graph, size_t forwardOps) {
     Hash h;
     for (size_t i = segment; i < segment + length; ++i) h.add(segmentHash[i]);
     const auto [found, isNew] =
-        classes.emplace(h.value, static_cast<uint32_t>(chain.classes.size()));
+        classes.emplace(h.value(), static_cast<uint32_t>(chain.classes.size()));
     if (isNew) chain.classes.push_back({static_cast<uint32_t>(chain.blocks.size()), 0});
     ++chain.classes[found->second].count;
     chain.blocks.push_back({static_cast<uint32_t>(cuts[segment]),
@@ -246,7 +207,7 @@ uint64_t graphFingerprint(const Graph& graph, size_t forwardOps) {
   Hash h;
   const std::vector<bool> longRange(graph.tensorCount());
   for (size_t i = 0; i < forwardOps; ++i) h.add(hashOperator(graph, i, 0, longRange));
-  return h.value;
+  return h.value();
 }
 
 }  // namespace meshplan

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "core/hash.h"
+
 namespace meshplan {
 namespace {
 
@@ -191,7 +193,33 @@ void fuse(std::span<const TensorType> inputs, std::span<const TensorType> output
   work.kernels = 0;
 }
 
+uint64_t signatureOf(const Operator& op, const Attributes& attributes,
+                     std::span<const TensorType> inputs, std::span<const TensorType> outputs) {
+  Hash hash;
+  for (const auto& [name, value] : attributes) {
+    hash.add(std::string_view(name));
+    hash.add(value);
+  }
+  for (const auto* slots : {&op.inputSlots, &op.outputSlots})
+    for (Slot s : *slots) hash.add((static_cast<int>(s.kind) << 8) + s.index);
+  for (auto types : {inputs, outputs})
+    for (const TensorType& t : types) hash.add(t);
+  return hash.value();
+}
+
 }  // namespace
+
+uint64_t workKey(const OperatorWork& work) {
+  Hash hash;
+  hash.add(work.def->name);
+  hash.add(work.phase);
+  hash.add(work.compute);
+  hash.add(work.signature);
+  for (double amount : {work.flops, work.bytes, work.outputElements, work.accumulated})
+    hash.add(amount);
+  hash.add(work.kernels);
+  return hash.value();
+}
 
 LoopNest gradientNest(const LoopNest& forward, const Operator& gradient) {
   LoopNest nest;
@@ -237,6 +265,7 @@ OperatorWork workOf(const Graph& graph, OpId id, const LoopNest& nest,
   work.def = op.def;
   work.phase = op.phase;
   work.compute = computeDType(precision);
+  work.signature = signatureOf(op, attributes, inputs, outputs);
   for (const TensorType& t : outputs) work.outputElements += static_cast<double>(t.elements());
   if (isMatrixWork(*op.def)) work.contraction = contractionOf(nest);
   if (op.def->opClass == OpClass::attention) work.attention = attentionOf(op, attributes, inputs);

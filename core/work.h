@@ -45,8 +45,13 @@ struct OperatorWork {
   double strideArea = 1;         // of a convolution: input positions per output position
   double transposedBytes = 0;    // moved where matrix units want a convolution's channels last
   double biasBytes = 0;          // of passes that add a bias, or sum its gradient
+  uint64_t signature =
+      0;  // hash of the attributes and local types: tells equal amounts of work apart
   bool operator==(const OperatorWork&) const = default;
 };
+
+/// Names the work in a profile: equal for equal work, on every machine and in every version.
+uint64_t workKey(const OperatorWork& work);
 
 /// The nest of a gradient operator: its forward operator's nest seen through its slots. An axis
 /// that no output walks is a reduction.
