@@ -138,6 +138,7 @@ Cluster::Cluster(const Cluster& o)
     : name(o.name),
       source(o.source),
       pricePerHour(o.pricePerHour),
+      coresPerNode(o.coresPerNode),
       multicast(o.multicast),
       topology_(std::make_unique<Topology>(*o.topology_)) {}
 Cluster::Cluster(Cluster&&) noexcept = default;
@@ -145,6 +146,7 @@ Cluster& Cluster::operator=(Cluster o) {
   std::swap(name, o.name);
   std::swap(source, o.source);
   std::swap(pricePerHour, o.pricePerHour);
+  std::swap(coresPerNode, o.coresPerNode);
   std::swap(multicast, o.multicast);
   std::swap(topology_, o.topology_);
   return *this;

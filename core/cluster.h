@@ -87,7 +87,10 @@ class Cluster {
   std::string name;
   std::string source;       // preset or file, as the user gave it
   double pricePerHour = 0;  // US$ for the whole cluster, 0: unknown
-  bool multicast = false;   // switches reduce and multicast in-network inside a node (NVLS)
+  /// Cores that the ranks of a node share (DeviceSpec::multiprocessors of them each, if there are
+  /// enough); 0: every device has its own.
+  int64_t coresPerNode = 0;
+  bool multicast = false;  // switches reduce and multicast in-network inside a node (NVLS)
 
   uint32_t addSpec(DeviceSpec spec);
   NodeId addNode(std::string nodeName);

@@ -45,6 +45,7 @@ class Writer {
                 {"multicast", c_.multicast},     {"devices", json::array()},
                 {"links", json::array()},        {"switches", json::array()},
                 {"switch_links", json::array()}, {"node_links", json::array()}};
+    if (c_.coresPerNode > 0) out["cores_per_node"] = c_.coresPerNode;
     for (const DeviceSpec& s : c_.specs()) out["devices"].push_back(deviceSpecJson(s));
     for (const LinkSpec& s : c_.linkSpecs()) out["links"].push_back(linkSpecJson(s));
     for (Vertex v : outside_) out["switches"].push_back(c_.vertexName(v));
@@ -205,6 +206,7 @@ class Reader {
     c_.name = root_.text("name", "");
     c_.source = root_.text("source", "");
     c_.pricePerHour = root_.number("price_per_hour", 0, 0, 1e12);
+    c_.coresPerNode = root_.integer("cores_per_node", 0, 0, 1 << 20);
     c_.multicast = root_.flag("multicast", false);
     readSpecs();
     readSwitches();

@@ -302,8 +302,11 @@ ClassActivities activitiesOf(const Program& program, const RankClass& rankClass,
   for (const Call& call : rankClass.calls) routines.push_back(call.routine);
   std::sort(routines.begin(), routines.end());
   routines.erase(std::unique(routines.begin(), routines.end()), routines.end());
-  std::vector<Merged> merged(routines.size(), Merged{true});
-  if (contract)
+  Merged alone{};
+  alone[kCompute] = true;
+  if (times.serial) alone.fill(true);
+  std::vector<Merged> merged(routines.size(), alone);
+  if (contract && !times.serial)
     for (size_t r = 0; r < routines.size(); ++r)
       merged[r] = mergedStreams(program.routines[routines[r]]);
   const Merged mixed = mixedStreams(program, routines, merged);

@@ -54,6 +54,8 @@ class CostModel {
   /// `bytes` is S of core/collective.h.
   virtual Estimate collectiveTime(CollectiveKind kind, Bytes bytes,
                                   const GroupTopology& group) const = 0;
+  /// How much faster the work is when the other ranks of the host are idle; at least 1.
+  virtual double loneSpeedup(const OperatorWork&) const { return 1; }
   /// How much slower compute (first) and a collective (second) run while they overlap on a device;
   /// both >= 1.
   virtual double computeSlowdown() const = 0;

@@ -22,18 +22,33 @@ class ProgramCost {
         cluster_(cluster),
         cost_(cost),
         mesh_(cluster, program.mesh),
+        serial_(cluster.specs().front().architecture == "cpu"),
         operators_(program.work.size()) {}
 
   Cost of(const Instruction& in) {
-    if (in.kind == Instruction::Kind::receive) return {};
+    if (in.kind == Instruction::Kind::receive && !serial_) return {};
     if (in.kind == Instruction::Kind::compute) return {operatorTime(in.work), {}};
-    const bool transfer = in.kind == Instruction::Kind::send;
+    const bool transfer = in.kind != Instruction::Kind::collective;
     const CollectiveKind kind = transfer ? CollectiveKind::sendReceive : in.collective;
     const MeshAxes axes = transfer ? MeshAxes(MeshAxis::pipeline) : in.axes;
     const auto [at, isNew] =
         collectives_.try_emplace({kind, axes, in.participants, in.bytes.value});
     if (isNew) at->second = communication(kind, in.bytes, group(axes, in.participants));
+    if (transfer && serial_) return {at->second.time / 2, {}};
     return at->second;
+  }
+
+  bool serial() const { return serial_; }
+
+  /// Of the whole program, by time.
+  double loneSpeedup() {
+    double together = 0, alone = 0;
+    for (const OperatorWork& w : program_.work) {
+      const double seconds = cost_.operatorTime(w).time.value;
+      together += seconds;
+      alone += seconds / cost_.loneSpeedup(w);
+    }
+    return alone > 0 ? together / alone : 1;
   }
 
  private:
@@ -71,6 +86,7 @@ class ProgramCost {
   const Cluster& cluster_;
   const CostModel& cost_;
   DeviceMesh mesh_;
+  bool serial_;
   std::vector<std::optional<Seconds>> operators_;
   std::map<MeshAxes, GroupTopology> groups_;
   std::map<std::tuple<CollectiveKind, MeshAxes, int32_t, int64_t>, Cost> collectives_;
@@ -156,10 +172,14 @@ InstructionTimes costProgram(const Program& program, const Cluster& cluster,
       host.push_back(in.kind == Instruction::Kind::compute ? cost.hostTime(program.work[in.work])
                                                            : cost.hostCollectiveTime());
     }
-    if (program.overlapTensor) overlap.apply(routine, times);
+    if (program.overlapTensor && !costs.serial()) overlap.apply(routine, times);
   }
   out.computeSlowdown = cost.computeSlowdown();
   out.collectiveSlowdown = cost.collectiveSlowdown();
+  out.serial = costs.serial();
+  if (out.serial && cluster.coresPerNode > 0)
+    out.shared = {double(cluster.coresPerNode) * double(cluster.nodeCount()),
+                  double(cluster.specs().front().multiprocessors), costs.loneSpeedup()};
   return out;
 }
 

@@ -7,6 +7,8 @@
 #include <bit>
 #include <map>
 #include <optional>
+#include <set>
+#include <tuple>
 #include <vector>
 
 #include "planner/activity.h"
@@ -71,6 +73,9 @@ struct JointGroup {
   std::vector<SlotId> arrived;
 };
 
+/// Boundary, direction, micro-batch and the receiving stage.
+using Message = std::tuple<int32_t, bool, int32_t, int32_t>;
+
 template <class F>
 void eachBit(uint8_t bits, F f) {
   for (; bits; bits &= uint8_t(bits - 1)) f(uint32_t(std::countr_zero(bits)));
@@ -104,6 +109,8 @@ class Simulation {
   void post(SlotId id);
   bool matches(SlotId a, SlotId b);
   void arrive(SlotId id);
+  void deliver(SlotId sender);
+  bool isDelivered(SlotId receiver);
   void occupy(SlotId id, SlotId leader);
   void step();
   void finish(SlotId leader);
@@ -119,6 +126,8 @@ class Simulation {
   void refreshDirty();
   void refresh(uint32_t c);
   void makeSolo(uint32_t c, uint32_t s);
+  void refreshShared(uint32_t c);
+  double sharedRate(uint32_t c, bool communicates) const;
   void describe(ClassState& cls);
   void setRate(SlotId id, double rate);
   double limitOf(SlotId leader);
@@ -148,6 +157,7 @@ class Simulation {
   std::map<int32_t, uint32_t> classOfStage_;
   std::map<int32_t, JointGroup> joints_;  // by boundary
   std::vector<SlotId> finished_;
+  std::set<Message> messages_;  // sent and not received; only where ranks are serial
   std::vector<Span> spans_;
   uint64_t events_ = 0;
 
@@ -167,7 +177,7 @@ void Simulation::eachParticipant(SlotId leader, F f) {
     return;
   }
   f(leader);
-  if (a.kind == Activity::Kind::send) f(at(leader).follower);
+  if (a.kind == Activity::Kind::send && !times_.serial) f(at(leader).follower);
 }
 
 }  // namespace meshplan

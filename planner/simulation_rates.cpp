@@ -56,6 +56,12 @@ void Simulation::endSolo(ClassState& cls) {
 }
 
 void Simulation::markDirty(uint32_t c) {
+  if (times_.shared.cores > 0)
+    for (uint32_t other = 0; other < classes_.size(); ++other)
+      if (other != c && classes_[other].running && !classes_[other].dirty) {
+        classes_[other].dirty = true;
+        dirty_.push_back(other);
+      }
   if (classes_[c].dirty) return;
   classes_[c].dirty = true;
   dirty_.push_back(c);
@@ -84,7 +90,33 @@ void Simulation::describe(ClassState& cls) {
   if (cls.communicating && !cls.computing) cls.doing = TimeCategory::communication;
 }
 
+double SharedCores::rate(double busy) const {
+  const double whole = ranksAtOnce();
+  if (busy >= whole) return whole / busy;
+  if (whole <= 1) return 1;
+  return 1 + (loneSpeedup - 1) * (whole - busy) / (whole - 1);
+}
+
+// A collective's time is that of its own ranks busy together.
+double Simulation::sharedRate(uint32_t c, bool communicates) const {
+  double busy = 0;
+  for (uint32_t other = 0; other < classes_.size(); ++other)
+    if (classes_[other].running) busy += double(program_.rankClasses[other].ranks);
+  const double own = double(program_.rankClasses[c].ranks);
+  const double rate = times_.shared.rate(busy);
+  return communicates ? rate / times_.shared.rate(std::max(own, times_.shared.ranksAtOnce()))
+                      : rate;
+}
+
+void Simulation::refreshShared(uint32_t c) {
+  eachBit(classes_[c].running, [&](uint32_t s) {
+    const StreamState& st = classes_[c].streams[s];
+    if (st.state == State::leading) setRate({c, s}, sharedRate(c, communicates(st)));
+  });
+}
+
 void Simulation::refresh(uint32_t c) {
+  if (times_.shared.cores > 0) return refreshShared(c);
   ClassState& cls = classes_[c];
   if (std::has_single_bit(cls.running)) {
     const uint32_t s = uint32_t(std::countr_zero(cls.running));

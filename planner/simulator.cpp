@@ -112,8 +112,11 @@ void Simulation::start(SlotId id) {
     case Activity::Kind::joint:
       return arrive(id);
     case Activity::Kind::send:
+      return times_.serial ? occupy(id, id) : post(id);
     case Activity::Kind::receive:
-      return post(id);
+      if (!times_.serial) return post(id);
+      at(id).state = State::posted;
+      if (isDelivered(id)) occupy(id, id);
   }
 }
 
@@ -144,6 +147,26 @@ void Simulation::post(SlotId id) {
     occupy(receiver, sender);
     return;
   }
+}
+
+bool Simulation::isDelivered(SlotId receiver) {
+  const RankClass& rankClass = program_.rankClasses[receiver.rankClass];
+  const StreamState& st = at(receiver);
+  return messages_.erase({st.head->boundary, st.head->backwardDirection,
+                          rankClass.calls[st.call].microBatch, rankClass.stage}) > 0;
+}
+
+void Simulation::deliver(SlotId sender) {
+  const StreamState& st = at(sender);
+  const Activity& a = *st.head;
+  messages_.insert({a.boundary, a.backwardDirection,
+                    program_.rankClasses[sender.rankClass].calls[st.call].microBatch, a.peerStage});
+  const auto peer = classOfStage_.find(a.peerStage);
+  if (peer == classOfStage_.end()) return;
+  const SlotId receiver{peer->second, uint32_t(Stream::compute)};
+  if (at(receiver).state == State::posted && at(receiver).head->kind == Activity::Kind::receive &&
+      isDelivered(receiver))
+    occupy(receiver, receiver);
 }
 
 void Simulation::arrive(SlotId id) {
@@ -211,6 +234,7 @@ void Simulation::finish(SlotId leader) {
   if (const Activity& a = *at(leader).head; a.kind == Activity::Kind::joint)
     joints_.at(a.boundary).arrived.clear();
   lastEnd_ = now_;
+  if (times_.serial && at(leader).head->kind == Activity::Kind::send) deliver(leader);
   for (SlotId id : finished_) end(id);
   for (SlotId id : finished_) wake(id);
 }

@@ -15,6 +15,18 @@ struct LinkDemand {
   bool operator==(const LinkDemand&) const = default;
 };
 
+/// Ranks of one host that compute on the same cores, `threads` of them each.
+struct SharedCores {
+  double cores = 0, threads = 1;  // no cores: every rank has its own
+  /// Time of the work with ranks on all cores over its time when only one rank is busy: they share
+  /// memory bandwidth and caches, at least 1.
+  double loneSpeedup = 1;
+
+  double ranksAtOnce() const { return cores / threads; }
+  /// Progress of each of `busy` ranks, relative to when just all cores are busy.
+  double rate(double busy) const;
+};
+
 /// Seconds of each instruction alone on the machine: times[routine][instruction]. Sends carry the
 /// transfer's time, receives 0.
 struct InstructionTimes {
@@ -25,6 +37,11 @@ struct InstructionTimes {
   double collectiveSlowdown = 1;  // of a collective while compute runs beside it
   /// As times: what the host of a rank takes to issue each instruction; empty: nothing.
   std::vector<std::vector<Seconds>> host = {};
+  /// The processor that computes also communicates, so that a rank does one thing after the other
+  /// in program order. A message is kept until it is received: sends and receives both carry their
+  /// own part of a transfer.
+  bool serial = false;
+  SharedCores shared = {};  // where serial
 };
 
 /// Asks the cost model once per distinct instruction (program_cost.cpp).
