@@ -81,7 +81,8 @@ class Learner {
       : program_(program),
         conditions_(conditions),
         busy_(withoutWaiting(program, ranks)),
-        crowded_(static_cast<int>(ranks.size()) * conditions.threads > conditions.cores) {
+        atOnce_(std::max(1, conditions.cores / conditions.threads)),
+        crowded_(static_cast<int>(ranks.size()) > atOnce_) {
     for (size_t s = 0; s < steps(); ++s) busyRanks_.emplace_back(busy_, s);
   }
 
@@ -109,14 +110,15 @@ class Learner {
   }
 
   void addOperator(const RankSteps& rank, size_t index, uint32_t routine, uint32_t instruction) {
-    if (crowded_) return;
     std::map<int, std::vector<double>> samples;  // by busy ranks
     for (size_t s = 0; s < steps(); ++s) {
       const Interval& span = rank.steps[s][index];
       if (!(span.end > span.start)) continue;
       const double together = busyRanks_[s].average(span);
       const int whole = static_cast<int>(std::lround(together));
-      if (std::abs(together - whole) <= kNearlyWhole)
+      if (crowded_ && together >= atOnce_ - kNearlyWhole && span.processor > 0)
+        samples[atOnce_].push_back(span.processor);
+      else if (!crowded_ && std::abs(together - whole) <= kNearlyWhole)
         samples[whole].push_back(span.end - span.start);
     }
     const Instruction& in = program_.routines[routine].instructions[instruction];
@@ -187,6 +189,7 @@ class Learner {
   const Program& program_;
   const RunConditions& conditions_;
   const std::vector<RankSteps> busy_;
+  const int atOnce_;  // ranks that the cores can run
   const bool crowded_;
   std::vector<BusyRanks> busyRanks_;                      // by step
   std::map<std::pair<uint64_t, int>, Pooled> operators_;  // by work and busy ranks

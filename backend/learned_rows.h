@@ -24,8 +24,8 @@ struct LearnedRows {
 /// What recorded steps teach about operators and collectives, one row per distinct work and per
 /// number of ranks that were busy beside it. Instructions of equal work stand in different company
 /// (what the caches hold): a row is the mean of their medians. Instructions during which ranks of
-/// the host began or stopped to work teach nothing, and neither do operators of ranks that had to
-/// share their cores. One host only.
+/// the host began or stopped to work teach nothing. Where ranks had to share cores, what an
+/// operator took of the processor counts, if that was recorded. One host only.
 LearnedRows learnedRows(const Program& program, const std::vector<RankSteps>& ranks,
                         const RunConditions& conditions);
 

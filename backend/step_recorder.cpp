@@ -1,10 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/step_recorder.h"
 
+#include <time.h>
+
 namespace meshplan {
 
-StepRecorder::StepRecorder(const Program& program, int stage, Clock::time_point epoch, size_t keeps)
-    : epoch_(epoch), keeps_(keeps), firstOfCall_(1, 0) {
+namespace {
+
+double processorSeconds() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+}  // namespace
+
+StepRecorder::StepRecorder(const Program& program, int stage, Clock::time_point epoch, size_t keeps,
+                           bool processorTime)
+    : epoch_(epoch), keeps_(keeps), processorTime_(processorTime), firstOfCall_(1, 0) {
   for (const Call& call : program.rankClasses[static_cast<size_t>(stage)].calls)
     firstOfCall_.push_back(firstOfCall_.back() +
                            program.routines[call.routine].instructions.size());
@@ -21,11 +34,15 @@ void StepRecorder::beginStep() {
 }
 
 void StepRecorder::begin(uint32_t call, uint32_t instruction) {
-  steps_.back()[indexOf(call, instruction)].start = now();
+  Interval& span = steps_.back()[indexOf(call, instruction)];
+  if (processorTime_) span.processor = -processorSeconds();
+  span.start = now();
 }
 
 void StepRecorder::end(uint32_t call, uint32_t instruction) {
-  steps_.back()[indexOf(call, instruction)].end = now();
+  Interval& span = steps_.back()[indexOf(call, instruction)];
+  span.end = now();
+  if (processorTime_) span.processor += processorSeconds();
 }
 
 double recordingSeconds() {

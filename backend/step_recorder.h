@@ -15,15 +15,18 @@ namespace meshplan {
 class StepRecorder : public Profiler {
  public:
   using Clock = std::chrono::steady_clock;
-  /// Seconds since the epoch.
+  /// Seconds since the epoch; `processor` is what the calling thread computed meanwhile, where
+  /// asked for.
   struct Interval {
-    double start = 0, end = 0;
+    double start = 0, end = 0, processor = 0;
   };
   /// One interval per instruction, in the order of calls and of instructions in them.
   using Step = std::vector<Interval>;
 
-  /// Ranks that shall be compared share the `epoch`.
-  StepRecorder(const Program& program, int stage, Clock::time_point epoch, size_t keeps = 32);
+  /// Ranks that shall be compared share the `epoch`. Processor time costs a system call, and is
+  /// needed where ranks have to share cores.
+  StepRecorder(const Program& program, int stage, Clock::time_point epoch, size_t keeps = 32,
+               bool processorTime = false);
 
   void beginStep() override;
   void begin(uint32_t call, uint32_t instruction) override;
@@ -41,6 +44,7 @@ class StepRecorder : public Profiler {
 
   Clock::time_point epoch_;
   size_t keeps_;
+  bool processorTime_;
   std::vector<size_t> firstOfCall_;  // and the number of all at the end
   std::deque<Step> steps_;
 };
