@@ -26,7 +26,7 @@ struct Variable {
 
 class Variables {
  public:
-  explicit Variables(const Environment& environment) : environment_(environment) {}
+  explicit Variables(const EnvironmentVariable& environment) : environment_(environment) {}
 
   bool has(const char* name) const { return !text(name).empty(); }
   std::string text(const char* name) const {
@@ -37,7 +37,7 @@ class Variables {
   Variable needed(const char* name, const char* because) const;
 
  private:
-  const Environment& environment_;
+  const EnvironmentVariable& environment_;
 };
 
 std::optional<Variable> Variables::number(const char* name) const {
@@ -198,7 +198,7 @@ bool isLoopback(const std::string& address) {
   return address == "localhost" || address == "::1" || address.rfind("127.", 0) == 0;
 }
 
-StreamOptions streamOptions(const Environment& environment) {
+StreamOptions streamOptions(const EnvironmentVariable& environment) {
   StreamOptions options;
   if (const auto seconds = Variables(environment).number("MESHPLAN_STRAGGLER_SECONDS"))
     options.liveness.failAfter = std::chrono::seconds(seconds->value);
@@ -216,7 +216,7 @@ bool usesMpi(bool oneHost) {
 
 }  // namespace
 
-LaunchInfo readLaunch(const Environment& environment) {
+LaunchInfo readLaunch(const EnvironmentVariable& environment) {
   const Variables env(environment);
   std::vector<Claim> claims;
   if (auto own = claimOf(env, kOwn)) {

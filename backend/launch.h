@@ -27,11 +27,11 @@ struct LaunchInfo {
 };
 
 /// The value of an environment variable, or null.
-using Environment = std::function<const char*(const char*)>;
+using EnvironmentVariable = std::function<const char*(const char*)>;
 
 /// Throws Error(usage) that names both variables when they contradict each other (a rank not below
 /// its size, two launchers that disagree), or the one that is missing or no number.
-LaunchInfo readLaunch(const Environment& environment);
+LaunchInfo readLaunch(const EnvironmentVariable& environment);
 LaunchInfo readLaunch();  // this process' environment
 
 /// The communicator of all ranks of a launch: MPI under mpirun where it is available

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <memory>
+#include <sstream>
 #include <thread>
 
 #include "backend/comm/mpi.h"
@@ -60,6 +61,16 @@ TEST_F(Mpi, PassesEveryCheckOfACommunicator) {
     EXPECT_EQ(job->wait(120s), 0) << job->errors();
     EXPECT_EQ(job->output(), "17 checks\n") << ranks;
   }
+}
+
+TEST_F(Mpi, RanksMeasureTheLinkBetweenThem) {
+  needLibrary();
+  const auto job = start(2, "probe", {"MESHPLAN_COMMUNICATOR=mpi"});
+  EXPECT_EQ(job->wait(60s), 0) << job->errors();
+  double latency = -1, bandwidth = 0;
+  std::istringstream(job->output()) >> latency >> bandwidth;
+  EXPECT_GE(latency, 0);
+  EXPECT_GT(bandwidth, 1e6);
 }
 
 TEST_F(Mpi, WithoutTheLibraryRanksMeetOverSockets) {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -73,6 +74,20 @@ TEST_F(Processes, PassEveryCheckOfACommunicator) {
     EXPECT_EQ(job.wait(), 0) << job.errors() << job.output();
     EXPECT_EQ(job.output(), "17 checks\n");
   }
+}
+
+TEST_F(Processes, MeasureTheLinkBetweenThem) {
+  ChildProcess job = launch(3, "probe");
+  EXPECT_EQ(job.wait(), 0) << job.errors();
+  double latency = -1, bandwidth = 0;
+  std::istringstream(job.output()) >> latency >> bandwidth;
+  EXPECT_GE(latency, 0);
+  EXPECT_LT(latency, 1);
+  EXPECT_GT(bandwidth, 1e6);
+  const std::string errors = job.errors();
+  const size_t link = errors.find("rank 0: ") + 8;
+  const std::string text = errors.substr(link, errors.find('\n', link) - link);
+  EXPECT_THAT(errors, AllOf(HasSubstr("rank 1: " + text), HasSubstr("rank 2: " + text)));
 }
 
 TEST_F(Processes, OneRankIsAJobToo) {

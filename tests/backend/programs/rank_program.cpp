@@ -15,6 +15,7 @@
 
 #include "backend/launch.h"
 #include "backend/launch_processes.h"
+#include "backend/link_probe.h"
 #include "core/error.h"
 #include "tests/backend/communicator_conformance.h"
 
@@ -49,6 +50,19 @@ int conform(Communicator& comm) {
   return testing::UnitTest::GetInstance()->ad_hoc_test_result().Failed() ? 1 : 0;
 }
 
+/// Every rank prints the link.
+void probe(Communicator& comm) {
+  LinkProbeOptions options;
+  options.perSize = Seconds(2e-3);
+  options.most = Bytes(1 << 18);
+  CollectiveMeasurement like;
+  like.transport = "a pipe";
+  const LinkSpec link = probeLink(comm, LinkKind::ethernet, like, options).link;
+  fmt::print(stderr, "rank {}: {} s, {} B/s\n", comm.rank(), link.latency.value,
+             link.bandwidth.value);
+  if (comm.rank() == 0) fmt::print("{} {}\n", link.latency.value, link.bandwidth.value);
+}
+
 int runRank(const std::string& folder, const std::string& what) {
   const LaunchInfo launch = readLaunch();
   const auto comm = connect(launch);
@@ -57,6 +71,7 @@ int runRank(const std::string& folder, const std::string& what) {
                           fmt::format("{}/rank{}.pid", folder, comm->rank()));
   if (what == "sum") sumOnce(*comm);
   if (what == "loop") loop(*comm, folder);
+  if (what == "probe") probe(*comm);
   if (what == "conformance") return conform(*comm);
   if (what == "busy") {
     if (comm->rank() == 0) std::this_thread::sleep_for(60s);
