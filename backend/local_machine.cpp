@@ -107,11 +107,11 @@ BytesPerSecond copyRate(const LocalRanks& ranks) {
   return BytesPerSecond(2.0 * kCopyBytes / medianSeconds(ranks, prepare));
 }
 
+}  // namespace
+
 Bytes physicalMemory() {
   return Bytes(static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE));
 }
-
-}  // namespace
 
 LocalRanks localRanks(int ranks) {
   const HostShare share = shareCores(ranks);

@@ -24,6 +24,9 @@ Environment localEnvironment(const LocalRanks& ranks);
 /// product (fp32, fp64, bf16) and a copy of memory reach. Takes about a second.
 DeviceSpec measureLocalDevice(const LocalRanks& ranks);
 
+/// Of the host.
+Bytes physicalMemory();
+
 /// Devices of one node that share its cores and memory, joined by `link`.
 Cluster localCluster(const LocalRanks& ranks, const DeviceSpec& device, const LinkSpec& link);
 
