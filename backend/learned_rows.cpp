@@ -56,20 +56,34 @@ class BusyRanks {
   std::vector<int> counts_;
 };
 
-/// The medians of instructions with equal work, and all their samples.
+double mean(const std::vector<double>& values) {
+  double sum = 0;
+  for (double v : values) sum += v;
+  return sum / static_cast<double>(values.size());
+}
+
+/// A step is a sum: what its parts take on average adds up, medians of skewed times do not.
+double meanWithoutOutliers(const std::vector<double>& values) {
+  const Samples s = summarise(values);
+  const double most = s.median.value + kOutlierSpreads * s.spread.value;
+  std::vector<double> kept;
+  for (double v : values)
+    if (s.spread.value <= 0 || v <= most) kept.push_back(v);
+  return mean(kept);
+}
+
+/// Samples of instructions with equal work.
 struct Pooled {
-  std::vector<double> medians, samples;
+  std::vector<double> means, samples;
   uint32_t routine = 0, instruction = 0;  // an example
 
   void add(const std::vector<double>& of) {
-    medians.push_back(summarise(of).median.value);
+    means.push_back(meanWithoutOutliers(of));
     samples.insert(samples.end(), of.begin(), of.end());
   }
   Samples summary() const {
     Samples s = summarise(samples);
-    double sum = 0;
-    for (double m : medians) sum += m;
-    s.median = Seconds(sum / static_cast<double>(medians.size()));
+    s.median = Seconds(mean(means));
     return s;
   }
 };

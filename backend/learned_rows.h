@@ -23,7 +23,8 @@ struct LearnedRows {
 
 /// What recorded steps teach about operators and collectives, one row per distinct work and per
 /// number of ranks that were busy beside it. Instructions of equal work stand in different company
-/// (what the caches hold): a row is the mean of their medians. Instructions during which ranks of
+/// (what the caches hold): a row has the mean of their means, without outliers, for its median,
+/// because steps are sums. Instructions during which ranks of
 /// the host began or stopped to work teach nothing. Where ranks had to share cores, what an
 /// operator took of the processor counts, if that was recorded. One host only.
 LearnedRows learnedRows(const Program& program, const std::vector<RankSteps>& ranks,

@@ -18,6 +18,8 @@ struct Samples {
   int64_t count = 0, outliers = 0;
   Seconds median, spread, minimum;
 };
+inline constexpr double kOutlierSpreads = 5;
+
 /// `seconds` in any order; none gives a count of 0.
 Samples summarise(std::vector<double> seconds);
 

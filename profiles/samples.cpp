@@ -8,7 +8,6 @@ namespace meshplan {
 namespace {
 
 constexpr double kNormal = 1.4826;  // standard deviations per median absolute deviation
-constexpr double kOutlier = 5;      // spreads above the median
 
 double medianOf(std::vector<double>& values) {
   const auto middle = values.begin() + static_cast<long>(values.size() / 2);
@@ -32,7 +31,7 @@ Samples summarise(std::vector<double> seconds) {
   s.spread = Seconds(spread);
   if (spread > 0)
     s.outliers = std::count_if(seconds.begin(), seconds.end(),
-                               [&](double t) { return t > median + kOutlier * spread; });
+                               [&](double t) { return t > median + kOutlierSpreads * spread; });
   return s;
 }
 
