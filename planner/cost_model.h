@@ -26,6 +26,7 @@ struct GroupTopology {
   int64_t ranks = 1;
   int64_t nodes = 1;         // nodes that the group spans
   int64_t ranksPerNode = 1;  // its ranks in the fullest of them
+  int64_t groups = 1;        // groups of the same axes side by side on the busiest of its nodes
   LinkKind intraKind = LinkKind::nvlink, interKind = LinkKind::infiniband;
   BytesPerSecond intraBandwidth{1e30}, interBandwidth{1e30};
   Seconds intraLatency, interLatency;

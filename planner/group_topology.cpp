@@ -53,6 +53,7 @@ class Describer {
     }
     out.nodes = mostNodes_;
     out.ranksPerNode = mostPerNode_;
+    for (const auto& groups : inside_) out.groups = std::max(out.groups, int64_t(groups.size()));
     out.concurrent = out.nodes > 1 && out.ranksPerNode < c_.devicesPerNode();
     if (intra.link.valid()) setIntra(out, intra);
     if (inter.link.valid()) setInter(out, inter);
