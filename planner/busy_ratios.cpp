@@ -28,13 +28,13 @@ double BusyRatios::ByClass::of(OpClass opClass) const {
   return 1;
 }
 
-BusyRatios::BusyRatios(std::span<const OperatorMeasurement* const> rows, int busy) {
+BusyRatios::BusyRatios(std::span<const OperatorMeasurement> rows, int busy) {
   std::unordered_map<uint64_t, size_t> places;
   std::vector<std::map<int, const OperatorMeasurement*>> works;  // by busy ranks
-  for (const OperatorMeasurement* row : rows) {
-    const auto [at, isNew] = places.try_emplace(workKey(row->work), works.size());
+  for (const OperatorMeasurement& row : rows) {
+    const auto [at, isNew] = places.try_emplace(workKey(row.work), works.size());
     if (isNew) works.emplace_back();
-    works[at->second][row->busy] = row;
+    works[at->second][row.busy] = &row;
   }
   std::map<int, std::map<int, std::vector<double>>> ratios;  // by the other number, then class
   for (const auto& work : works) {

@@ -22,8 +22,8 @@ class BusyRatios {
     bool corrected = false;  // from another number of ranks
   };
 
-  /// `rows` one per work and number of busy ranks.
-  BusyRatios(std::span<const OperatorMeasurement* const> rows, int busy);
+  /// `rows` one per work and number of busy ranks; they must outlive it.
+  BusyRatios(std::span<const OperatorMeasurement> rows, int busy);
 
   /// One per work, in the order of `rows`.
   const std::vector<Row>& rows() const { return rows_; }

@@ -36,17 +36,17 @@ GroupTopology likeSeries(const GroupTopology& group, int64_t ranks, int64_t node
 
 }  // namespace
 
-MeasuredCollectives::MeasuredCollectives(std::span<const CollectiveMeasurement* const> rows,
+MeasuredCollectives::MeasuredCollectives(std::span<const CollectiveMeasurement> rows,
                                          const std::string& transport) {
   std::map<std::tuple<CollectiveKind, int64_t, int64_t, int64_t>, size_t> places;
-  for (const CollectiveMeasurement* row : rows) {
-    if (row->transport != transport || row->bytes.value < 1) continue;
+  for (const CollectiveMeasurement& row : rows) {
+    if (row.transport != transport || row.bytes.value < 1) continue;
     const auto [at, isNew] =
-        places.try_emplace({row->kind, row->ranks, row->nodes, row->groups}, series_.size());
-    if (isNew) series_.push_back({row->kind, row->ranks, row->nodes, row->groups, {}, 0});
-    const auto bytes = double(row->bytes.value);
+        places.try_emplace({row.kind, row.ranks, row.nodes, row.groups}, series_.size());
+    if (isNew) series_.push_back({row.kind, row.ranks, row.nodes, row.groups, {}, 0});
+    const auto bytes = double(row.bytes.value);
     series_[at->second].points.push_back(
-        {bytes, std::log(bytes), std::log(row->samples.median.value), medianError(row->samples)});
+        {bytes, std::log(bytes), std::log(row.samples.median.value), medianError(row.samples)});
   }
   for (Series& s : series_) finish(s);
 }

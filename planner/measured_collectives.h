@@ -25,8 +25,7 @@ class MeasuredCollectives {
  public:
   /// `rows` one per key (profiles/contradiction.h); those of other transports are left out.
   MeasuredCollectives() = default;
-  MeasuredCollectives(std::span<const CollectiveMeasurement* const> rows,
-                      const std::string& transport);
+  MeasuredCollectives(std::span<const CollectiveMeasurement> rows, const std::string& transport);
 
   bool empty() const { return series_.empty(); }
   Estimate estimate(CollectiveKind kind, Bytes bytes, const GroupTopology& group,

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <tuple>
 #include <unordered_map>
 
 #include "core/hash.h"
@@ -42,10 +41,71 @@ Contradiction contradictionOf(const Row& counted, const Row& other) {
 }
 
 template <class Row>
+using Group = std::vector<const Row*>;
+
+/// Those of these libraries, where there are any.
+template <class Row>
+Group<Row> ofLibraries(const Group<Row>& group, const std::string& libraries) {
+  Group<Row> own;
+  for (const Row* row : group)
+    if (row->environment.libraries == libraries) own.push_back(row);
+  return own.empty() ? group : own;
+}
+
+/// A store hands rows over oldest first: of equals the last is the newer.
+template <class Row>
+const Row* newest(const Group<Row>& group) {
+  const Row* best = group.front();
+  for (const Row* row : group)
+    if (row->source.time >= best->source.time) best = row;
+  return best;
+}
+
+template <class Row>
+const Row* middle(Group<Row> group) {
+  const auto at = group.begin() + static_cast<long>(group.size() / 2);
+  std::nth_element(group.begin(), at, group.end(), [](const Row* a, const Row* b) {
+    return a->samples.median < b->samples.median;
+  });
+  return *at;
+}
+
+template <class Row>
+Group<Row> agreeing(const Group<Row>& group) {
+  const Row* standard = group.size() > 2 ? middle(group) : newest(group);
+  Group<Row> agreed;
+  for (const Row* row : group)
+    if (!contradict(standard->samples, row->samples)) agreed.push_back(row);
+  return agreed;
+}
+
+/// The newest row with the samples of all.
+template <class Row>
+Row pooled(const Group<Row>& group) {
+  Row row = *newest(group);
+  if (group.size() == 1) return row;
+  const auto n = static_cast<double>(group.size());
+  double mean = 0, square = 0;
+  Samples s{0, 0, {}, {}, group.front()->samples.minimum};
+  for (const Row* r : group) {
+    mean += r->samples.median.value / n;
+    square += r->samples.spread.value * r->samples.spread.value / n;
+    s.count += r->samples.count;
+    s.outliers += r->samples.outliers;
+    s.minimum = std::min(s.minimum, r->samples.minimum);
+  }
+  for (const Row* r : group) square += std::pow(r->samples.median.value - mean, 2) / n;
+  s.median = Seconds(mean);
+  s.spread = Seconds(std::sqrt(square));
+  row.samples = s;
+  return row;
+}
+
+template <class Row>
 CountedRows<Row> count(const std::vector<Row>& rows, const std::string& wanted) {
   const std::string libraries = wanted.empty() ? newestLibraries(rows) : wanted;
   std::unordered_map<uint64_t, size_t> places;
-  std::vector<std::vector<const Row*>> groups;
+  std::vector<Group<Row>> groups;
   for (const Row& row : rows) {
     if (!usable(row.samples)) continue;
     const auto [at, isNew] = places.try_emplace(rowKey(row), groups.size());
@@ -53,16 +113,13 @@ CountedRows<Row> count(const std::vector<Row>& rows, const std::string& wanted) 
     groups[at->second].push_back(&row);
   }
   CountedRows<Row> result;
-  for (const std::vector<const Row*>& group : groups) {
-    // Of equals the last counts: a store hands rows over oldest first.
-    const Row* best = group.front();
+  for (const Group<Row>& group : groups) {
+    const Group<Row> counted = agreeing(ofLibraries(group, libraries));
+    result.rows.push_back(pooled(counted));
     for (const Row* row : group)
-      if (!countsBefore(best->environment, best->source, row->environment, row->source, libraries))
-        best = row;
-    result.rows.push_back(best);
-    for (const Row* row : group)
-      if (contradict(best->samples, row->samples))
-        result.contradictions.push_back(contradictionOf(*best, *row));
+      if (std::find(counted.begin(), counted.end(), row) == counted.end() &&
+          contradict(result.rows.back().samples, row->samples))
+        result.contradictions.push_back(contradictionOf(result.rows.back(), *row));
   }
   return result;
 }
@@ -79,12 +136,6 @@ bool contradict(const Samples& a, const Samples& b) {
   const double error = std::hypot(medianError(a) * a.median.value, medianError(b) * b.median.value);
   return difference > kErrors * error &&
          difference > kDifference * std::min(a.median.value, b.median.value);
-}
-
-bool countsBefore(const Environment& a, const Source& aSource, const Environment& b,
-                  const Source& bSource, const std::string& libraries) {
-  return std::make_tuple(a.libraries == libraries, aSource.time) >
-         std::make_tuple(b.libraries == libraries, bSource.time);
 }
 
 uint64_t rowKey(const OperatorMeasurement& row) {

@@ -9,7 +9,8 @@
 
 namespace meshplan {
 
-/// Two measurements of the same thing that cannot both be right. `counted` is the one that is used.
+/// Two measurements of the same thing that cannot both be right. `counted` is what is used, of the
+/// newest row that it was made of.
 struct Contradiction {
   std::string work;  // "MatMul forward f32[256,784] f32[784,1024] -> f32[256,1024], 1 busy"
   Samples counted, other;
@@ -26,22 +27,21 @@ double medianError(const Samples& samples);
 /// smaller.
 bool contradict(const Samples& a, const Samples& b);
 
-/// Which of two rows of the same key counts: one of these libraries before others, then the newer.
-bool countsBefore(const Environment& a, const Source& aSource, const Environment& b,
-                  const Source& bSource, const std::string& libraries);
-
 /// What is measured, without where and when: rows with equal keys measure the same.
 uint64_t rowKey(const OperatorMeasurement& row);
 uint64_t rowKey(const CollectiveMeasurement& row);
 std::string describe(const OperatorMeasurement& row);
 std::string describe(const CollectiveMeasurement& row);
 
-/// Of rows of one device, one per key: the one that counts, in the order of first appearance; the
-/// others are compared with it. Empty `libraries`: those of the newest row. A median that is not
+/// Rows of one device put together, one per key, in the order of first appearance. Of the rows of
+/// a key those with these libraries count if there are any (empty: those of the newest row). Of
+/// three and more the majority counts: those that do not contradict the middle one; of two that
+/// contradict each other the newer. Rows that count are pooled: the mean of their medians, with a
+/// spread that has in it how they differ. All others are compared with that. A median that is not
 /// positive and finite, or a count below 1, is no measurement and left out.
 template <class Row>
 struct CountedRows {
-  std::vector<const Row*> rows;  // into the vector that was given
+  std::vector<Row> rows;
   std::vector<Contradiction> contradictions;
 };
 CountedRows<OperatorMeasurement> countedRows(const std::vector<OperatorMeasurement>& rows,
