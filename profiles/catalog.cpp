@@ -9,7 +9,7 @@
 #include "core/error.h"
 #include "core/json_fields.h"
 #include "core/nearest.h"
-#include "profiles/catalog_text.h"
+#include "profiles/embedded_text.h"
 
 namespace meshplan {
 namespace {

@@ -1,6 +1,7 @@
-# Writes the JSON files of INPUT as raw string literals into OUTPUT.
-set(text "// SPDX-License-Identifier: Apache-2.0\n#include \"profiles/catalog_text.h\"\n\nnamespace meshplan {\n\n")
-string(APPEND text "std::string catalogText(std::string_view file) {\n")
+# Writes the files of INPUT as raw string literals into OUTPUT: a function FUNCTION, declared in
+# HEADER, that gives the text of a file by its name without extension.
+set(text "// SPDX-License-Identifier: Apache-2.0\n#include \"${HEADER}\"\n\nnamespace meshplan {\n\n")
+string(APPEND text "std::string ${FUNCTION}(std::string_view file) {\n")
 foreach(path IN LISTS INPUT)
   get_filename_component(name ${path} NAME_WE)
   file(READ ${path} content)
@@ -10,7 +11,7 @@ foreach(path IN LISTS INPUT)
   set(offset 0)
   while(offset LESS length)
     string(SUBSTRING "${content}" ${offset} 8000 piece)
-    string(APPEND text "    text += R\"catalog(${piece})catalog\";\n")
+    string(APPEND text "    text += R\"text(${piece})text\";\n")
     math(EXPR offset "${offset} + 8000")
   endwhile()
   string(APPEND text "    return text;\n  }\n")

@@ -86,9 +86,11 @@ struct RunMeasurement {
 struct InstructionMeasurement {
   uint16_t rankClass = 0;
   uint32_t call = 0, instruction = 0;
-  Seconds start;     // from the step's start
-  Seconds duration;  // waiting for peers included
-  Seconds busy;      // without it: from the moment when the last peer was there
+  Seconds start;           // from the step's start
+  Seconds duration;        // waiting for peers included
+  Seconds busy;            // without it: from the moment when the last peer was there
+  std::string name = {};   // what it did, for people: "MatMul forward", "all_reduce"
+  Seconds predicted = {};  // for `busy`; 0: nothing was predicted
 };
 
 }  // namespace meshplan

@@ -14,6 +14,7 @@ namespace meshplan {
 /// survives the death of the process and of the machine; other processes may write at the same
 /// time. A file of an older version is migrated in one transaction when it is opened to write, and
 /// in memory when it is opened to read.
+/// A measurement is in a store once: adding one that is there in every figure changes nothing.
 ///
 /// Throws Error(input) naming the file when it is not a profile database, is damaged or was written
 /// by a newer version; Error(runtime) when it cannot be read or written (disk full, read-only).
@@ -29,13 +30,14 @@ class ProfileStore {
   /// Each in one transaction.
   void add(const std::vector<OperatorMeasurement>& rows);
   void add(const std::vector<CollectiveMeasurement>& rows);
-  /// Returns the id of the run.
+  /// Returns the id of the run; of the one that is there, when it has been added before.
   int64_t add(const RunMeasurement& run, const std::vector<InstructionMeasurement>& instructions);
   /// A device that was measured rather than looked up (`--cluster local`).
   void add(const Environment& environment, const DeviceSpec& device, const LinkSpec& link,
            int64_t time);
 
-  /// Everything known about a device, oldest first; all devices when the name is empty.
+  /// Everything known about a device, oldest first; all devices when the name is empty. Operators
+  /// that only a newer Meshplan knows are left out.
   std::vector<OperatorMeasurement> operators(const std::string& device = {}) const;
   std::vector<CollectiveMeasurement> collectives(const std::string& device = {}) const;
   std::vector<RunMeasurement> runs() const;  // newest first
@@ -48,6 +50,22 @@ class ProfileStore {
     int64_t time = 0;
   };
   std::vector<MeasuredDevice> devices() const;  // newest first
+
+  struct Contents {
+    int64_t operators = 0, collectives = 0, runs = 0, devices = 0;  // rows
+  };
+  struct EnvironmentSummary {
+    Environment environment;
+    Contents contents;
+    int64_t first = 0, last = 0;  // Unix seconds of its oldest and newest row
+  };
+  std::vector<EnvironmentSummary> environments() const;  // by device, fingerprint and libraries
+
+  /// Adds what another store has and this one has not, in one transaction; returns what was added.
+  Contents merge(const ProfileStore& other);
+
+  /// Looks at the whole file: throws Error(input) when any of it is damaged.
+  void check() const;
 
  private:
   struct Database;
