@@ -25,7 +25,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kProduct = 1024;                 // rows, columns and depth
 constexpr int64_t kCopyBytes = int64_t{64} << 20;  // beyond what caches hold
-constexpr int kTimes = 5;
+constexpr int kTimes = 8;
 
 std::string processorModel() {
   std::ifstream in("/proc/cpuinfo");
@@ -55,9 +55,10 @@ int64_t cacheBytes(int level) {
   return std::max<int64_t>(bytes, 0);
 }
 
-/// Runs `work` on all ranks at once, so many times, and returns the median seconds of a rank.
+/// Runs `work` on all ranks at once, so many times, and returns the least seconds of a rank: what
+/// it takes undisturbed.
 template <class Prepare>
-double medianSeconds(const LocalRanks& ranks, const Prepare& prepare) {
+double leastSeconds(const LocalRanks& ranks, const Prepare& prepare) {
   std::vector<std::vector<double>> seconds(static_cast<size_t>(ranks.atOnce()));
   std::barrier together(ranks.atOnce());
   std::vector<std::thread> threads;
@@ -76,7 +77,7 @@ double medianSeconds(const LocalRanks& ranks, const Prepare& prepare) {
   for (std::thread& t : threads) t.join();
   std::vector<double> all;
   for (const auto& own : seconds) all.insert(all.end(), own.begin(), own.end());
-  return summarise(std::move(all)).median.value;
+  return *std::min_element(all.begin(), all.end());
 }
 
 FlopsPerSecond productRate(const LocalRanks& ranks, DType type) {
@@ -91,7 +92,7 @@ FlopsPerSecond productRate(const LocalRanks& ranks, DType type) {
     };
   };
   const double flops = 2.0 * kProduct * kProduct * kProduct;
-  return FlopsPerSecond(flops / medianSeconds(ranks, prepare));
+  return FlopsPerSecond(flops / leastSeconds(ranks, prepare));
 }
 
 /// Reading and writing both count.
@@ -104,7 +105,7 @@ BytesPerSecond copyRate(const LocalRanks& ranks) {
       });
     };
   };
-  return BytesPerSecond(2.0 * kCopyBytes / medianSeconds(ranks, prepare));
+  return BytesPerSecond(2.0 * kCopyBytes / leastSeconds(ranks, prepare));
 }
 
 }  // namespace

@@ -133,13 +133,15 @@ TrainingOptions TrainingArguments::options() const {
 
 void ClusterArguments::addTo(CLI::App& app, bool required) {
   app.add_option("-c,--cluster", cluster,
-                 "8xH100-SXM, 16x8xA100-SXM-80GB, a name of `meshplan clusters`, or a file")
+                 "8xH100-SXM, 16x8xA100-SXM-80GB, a name of `meshplan clusters`, a file, or "
+                 "local:4 for so many ranks of this machine's processor")
       ->type_name("CLUSTER")
       ->required(required);
   app.add_option("--device", device, "The devices of a cluster file that does not name them")
       ->type_name("NAME");
   app.add_option("--memory-limit", memoryLimit, "Memory per device that a plan may use")
       ->type_name("SIZE");
+  profiles.addTo(app);
 }
 
 void FormatArgument::addTo(CLI::App& app, std::vector<std::string> choices) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/profile_arguments.h"
 #include "core/model.h"
 #include "core/training.h"
 
@@ -40,6 +41,7 @@ struct TrainingArguments {
 
 struct ClusterArguments {
   std::string cluster, device, memoryLimit;
+  ProfileArguments profiles;
 
   void addTo(CLI::App& app, bool required);
 };

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "cli/human.h"
+#include "cli/local_cluster.h"
 #include "cli/terminal.h"
 #include "core/cluster_json.h"
 #include "core/error.h"
@@ -15,7 +16,8 @@
 #include "core/trace_export.h"
 #include "planner/analytic_cost.h"
 #include "planner/memory_model.h"
-#include "profiles/load_cluster.h"
+#include "planner/profiled_cost.h"
+#include "profiles/profile_store.h"
 
 namespace meshplan {
 namespace {
@@ -28,6 +30,24 @@ Bytes smallestMemory(const Cluster& cluster) {
   return least;
 }
 
+/// Ranks of a host that its cores can run at once; 1 where every rank has a device of its own.
+int ranksAtOnce(const Cluster& cluster) {
+  if (cluster.coresPerNode == 0) return 1;
+  const int64_t atOnce = cluster.coresPerNode / cluster.specs().front().multiprocessors;
+  return static_cast<int>(std::clamp<int64_t>(atOnce, 1, cluster.devicesPerNode()));
+}
+
+std::unique_ptr<CostModel> costOf(const Cluster& cluster, RuntimeKind runtime,
+                                  const ProfileUse& profiles) {
+  const DeviceSpec& device = cluster.specs().front();
+  auto formula = std::make_unique<AnalyticCost>(device, runtime);
+  if (profiles.path.empty() || !std::filesystem::exists(profiles.path)) return formula;
+  const ProfileStore store(profiles.path, ProfileStore::Access::read);
+  return std::make_unique<ProfiledCost>(
+      std::move(formula), store.operators(device.name), store.collectives(device.name),
+      ProfileOptions{.busy = ranksAtOnce(cluster), .transport = profiles.transport});
+}
+
 bool isChromeTrace(const std::string& path) {
   return std::filesystem::path(path).extension() == ".json";
 }
@@ -35,18 +55,18 @@ bool isChromeTrace(const std::string& path) {
 }  // namespace
 
 Planning::Planning(const ModelRequest& request, const TrainingOptions& options, Cluster cluster,
-                   std::optional<Bytes> memoryLimit)
-    : Planning(loadModel(request), request, options, std::move(cluster), memoryLimit) {}
+                   std::optional<Bytes> memoryLimit, const ProfileUse& profiles)
+    : Planning(loadModel(request), request, options, std::move(cluster), memoryLimit, profiles) {}
 
 Planning::Planning(Model model, const ModelRequest& request, const TrainingOptions& options,
-                   Cluster cluster, std::optional<Bytes> memoryLimit)
+                   Cluster cluster, std::optional<Bytes> memoryLimit, const ProfileUse& profiles)
     : request_(request),
       name_(model.name),
       family_(model.family),
       origins_(model.origins),
       training_(prepareTraining(model, options)),
       cluster_(std::move(cluster)),
-      cost_(std::make_unique<AnalyticCost>(cluster_.specs().front(), options.runtime)),
+      cost_(costOf(cluster_, options.runtime, profiles)),
       userSetLimit_(memoryLimit.has_value()),
       context_(std::make_unique<PlanContext>(training_, cluster_, *cost_,
                                              memoryLimit.value_or(smallestMemory(cluster_)))) {
@@ -62,8 +82,10 @@ std::unique_ptr<Planning> loadPlanning(const ModelArguments& model,
   std::optional<Bytes> limit;
   if (!cluster.memoryLimit.empty()) limit = parseBytes(cluster.memoryLimit, "--memory-limit");
   const TrainingOptions options = training.options();
+  const std::string profiles = cluster.profiles.path();
   return std::make_unique<Planning>(model.request(), options,
-                                    loadCluster(cluster.cluster, cluster.device), limit);
+                                    loadNamedCluster(cluster.cluster, cluster.device, profiles),
+                                    limit, ProfileUse{profiles});
 }
 
 int64_t defaultGlobalBatch(const Planning& planning) {

@@ -11,12 +11,18 @@
 
 namespace meshplan {
 
+/// The store of measurements to predict from (empty: none), and how ranks will communicate.
+struct ProfileUse {
+  std::string path = {};
+  std::string transport = "threads";
+};
+
 /// Everything that planning needs, loaded: model, training graph, cluster, costs. Warnings of the
 /// readers go to stderr. Fixed in memory, because the context refers to the rest.
 class Planning {
  public:
   Planning(const ModelRequest& request, const TrainingOptions& options, Cluster cluster,
-           std::optional<Bytes> memoryLimit);
+           std::optional<Bytes> memoryLimit, const ProfileUse& profiles = {});
   Planning(const Planning&) = delete;
   Planning& operator=(const Planning&) = delete;
 
@@ -32,7 +38,7 @@ class Planning {
 
  private:
   Planning(Model model, const ModelRequest& request, const TrainingOptions& options,
-           Cluster cluster, std::optional<Bytes> memoryLimit);
+           Cluster cluster, std::optional<Bytes> memoryLimit, const ProfileUse& profiles);
 
   ModelRequest request_;
   std::string name_, family_;

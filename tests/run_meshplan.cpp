@@ -27,9 +27,10 @@ CommandResult runInRepository(const std::string& commandLine) {
   const auto base =
       std::filesystem::path(testing::TempDir()) / fmt::format("meshplan-{}", getpid());
   const std::string out = base.string() + ".out", err = base.string() + ".err";
-  const std::string command =
-      fmt::format("cd '{}' && export NO_COLOR=1 && {} >'{}' 2>'{}' </dev/null", MESHPLAN_SOURCE_DIR,
-                  commandLine, out, err);
+  const std::string command = fmt::format(
+      "cd '{}' && export NO_COLOR=1 MESHPLAN_PROFILES=${{MESHPLAN_PROFILES:-none}} && {} >'{}' "
+      "2>'{}' </dev/null",
+      MESHPLAN_SOURCE_DIR, commandLine, out, err);
   const int status = std::system(command.c_str());
   CommandResult result{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
                        readFile(out), readFile(err)};

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/cluster.h"
+
+namespace meshplan {
+
+/// How many ranks "local" (one per core) or "local:4" names; nothing for other texts. Throws
+/// Error(usage) for "local:" and no count.
+std::optional<int> localRankCount(const std::string& cluster);
+
+/// So many ranks of this machine's processor, with the device and the link between ranks that the
+/// profile store knows; else they are measured now, in about two seconds, and stored there unless
+/// `profiles` is empty.
+Cluster loadLocalCluster(int ranks, const std::string& profiles);
+
+/// "local" and "local:4", or what loadCluster (profiles/load_cluster.h) understands.
+Cluster loadNamedCluster(const std::string& text, const std::string& device,
+                         const std::string& profiles);
+
+}  // namespace meshplan

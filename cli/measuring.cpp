@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/measuring.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include "backend/learned_rows.h"
+#include "planner/lowering.h"
+#include "planner/simulator.h"
+
+namespace meshplan {
+namespace {
+
+constexpr const char* kTransport = "threads";
+
+double sum(const std::vector<double>& values) {
+  double total = 0;
+  for (double v : values) total += v;
+  return total;
+}
+
+}  // namespace
+
+Measuring::Measuring(const Planning& planning, const std::vector<Plan>& plans,
+                     const LocalRanks& ranks)
+    : planning_(planning), ranks_(ranks) {
+  for (const Plan& plan : plans) {
+    candidates_.push_back(candidateOf(plan));
+    for (const auto& [key, seconds] : candidates_.back().seconds) missing_.insert(key);
+  }
+  wanted_ = missing_.size();
+}
+
+Measuring::Candidate Measuring::candidateOf(const Plan& plan) const {
+  const Program program = lower(planning_.training(), plan, {});
+  const InstructionTimes times =
+      costProgram(program, planning_.cluster(), planning_.context().cost);
+  Candidate candidate{&plan, {}};
+  for (const RankClass& rankClass : program.rankClasses)
+    for (const Call& call : rankClass.calls) {
+      const auto& instructions = program.routines[call.routine].instructions;
+      for (size_t i = 0; i < instructions.size(); ++i) {
+        const Instruction& in = instructions[i];
+        const double seconds = times.times[call.routine][i].value;
+        if (in.kind == Instruction::Kind::compute) {
+          candidate.seconds[{workKey(program.work[in.work]), 0, 0, 0, 0}] += seconds;
+        } else if (in.participants == 0) {
+          const bool transfer = in.kind != Instruction::Kind::collective;
+          const int64_t ranks = transfer ? 2 : program.mesh.size(in.axes);
+          const int64_t groups =
+              transfer ? 1 : program.mesh.ranks() / program.mesh.pipeline / ranks;
+          const auto kind = transfer ? CollectiveKind::sendReceive : in.collective;
+          if (ranks > 1)
+            candidate.seconds[{0, static_cast<int>(kind), in.bytes.value, ranks, groups}] +=
+                seconds;
+        }
+      }
+    }
+  return candidate;
+}
+
+void Measuring::skipKnown(const ProfileStore& store) {
+  const std::string device = localEnvironment(ranks_).device;
+  for (const OperatorMeasurement& row : store.operators(device))
+    missing_.erase({workKey(row.work), 0, 0, 0, 0});
+  for (const CollectiveMeasurement& row : store.collectives(device))
+    if (row.transport == kTransport)
+      missing_.erase({0, static_cast<int>(row.kind), row.bytes.value, row.ranks, row.groups});
+}
+
+double Measuring::promise(const Candidate& c) const {
+  double unknown = 0, step = 0;
+  for (const auto& [key, seconds] : c.seconds) {
+    const double each = seconds + 1e-9;  // views take none, and are to be known too
+    step += each;
+    if (missing_.count(key)) unknown += each;
+  }
+  return unknown / (step * step);
+}
+
+Measuring::Progress Measuring::measureNext(ProfileStore& store, const std::function<bool()>& stop) {
+  const auto best =
+      std::max_element(candidates_.begin(), candidates_.end(),
+                       [&](const auto& a, const auto& b) { return promise(a) < promise(b); });
+  const TrainingModel& model = planning_.training();
+  const Program program = lower(model, *best->plan, {}, LoweredFor::execution);
+  TrainingSettings settings;
+  settings.optimizer.kind = best->plan->training.optimizer;
+  const RecordedTraining recorded =
+      recordTraining({model.graph, program, model.referenceBatch, best->plan->globalBatch, {}},
+                     settings, ranks_, {}, stop);
+  RunConditions conditions;
+  conditions.environment = localEnvironment(ranks_);
+  const std::string strategy = strategyText(*best->plan, usesSequenceParallel(model, *best->plan));
+  conditions.source = {Origin::measured, planning_.modelName() + " " + strategy,
+                       std::time(nullptr)};
+  conditions.transport = kTransport;
+  conditions.cores = ranks_.cores;
+  conditions.threads = ranks_.threads;
+  const LearnedRows rows = learnedRows(program, recorded.ranks, conditions);
+  store.add(rows.operators);
+  store.add(rows.collectives);
+  for (const auto& [key, seconds] : best->seconds) missing_.erase(key);
+  Progress progress{strategy, rows.operators.size(), rows.collectives.size(), 0};
+  if (!recorded.seconds.empty() && !recorded.ranks.front().steps.empty())
+    progress.overhead = recordingSeconds() *
+                        static_cast<double>(recorded.ranks.front().steps.front().size()) *
+                        static_cast<double>(recorded.seconds.size()) / sum(recorded.seconds);
+  return progress;
+}
+
+}  // namespace meshplan
