@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "tests/validation/device_names.h"
+#include "profiles/device_name.h"
 #include "tests/validation/mapping.h"
 
 namespace meshplan {

@@ -10,7 +10,7 @@
 #include <map>
 
 #include "core/error.h"
-#include "tests/validation/device_names.h"
+#include "profiles/device_name.h"
 
 namespace meshplan {
 namespace {

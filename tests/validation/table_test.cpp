@@ -7,7 +7,7 @@
 #include <fstream>
 
 #include "core/error.h"
-#include "tests/validation/device_names.h"
+#include "profiles/device_name.h"
 #include "tests/validation/mapping.h"
 #include "tests/validation/statistics.h"
 

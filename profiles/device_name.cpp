@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/validation/device_names.h"
+#include "profiles/device_name.h"
 
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "core/error.h"
@@ -56,19 +57,60 @@ Words sorted(Words words) {
   return words;
 }
 
+struct Found {
+  const DeviceSpec* spec = nullptr;
+  bool whole = true;  // by all words of the text
+};
+
+const Catalog& catalogue() {
+  static const Catalog catalog = Catalog::builtIn();
+  return catalog;
+}
+
+std::optional<Found> find(const std::string& text) {
+  const Words words = wordsOf(text), ordered = sorted(words);
+  const Words candidates[] = {words, ordered, without(ordered, isMemory), without(ordered, isForm),
+                              without(without(ordered, isForm), isMemory)};
+  for (const Words& candidate : candidates)
+    if (const std::string name = fmt::format("{}", fmt::join(candidate, "-"));
+        !candidate.empty() && catalogue().isDevice(name))
+      return Found{&catalogue().device(name), candidate.size() == words.size()};
+  return std::nullopt;
+}
+
+constexpr double kMemoryTolerance = 0.1;
+
+bool contradicts(const DeviceSpec& spec, const ReportedDevice& device) {
+  const auto memory = static_cast<double>(device.memory.value);
+  const bool otherMemory =
+      memory > 0 && (memory > 1.01 * static_cast<double>(spec.memory.value) ||
+                     memory < (1 - kMemoryTolerance) * static_cast<double>(spec.memory.value));
+  return otherMemory ||
+         (device.multiprocessors > 0 && device.multiprocessors != spec.multiprocessors);
+}
+
 }  // namespace
 
 std::string catalogueDevice(const std::string& text) {
-  static const Catalog catalog = Catalog::builtIn();
-  const Words words = wordsOf(text), ordered = sorted(words);
-  for (const Words& candidate :
-       {words, ordered, without(ordered, isMemory), without(ordered, isForm),
-        without(without(ordered, isForm), isMemory)})
-    if (const std::string name = fmt::format("{}", fmt::join(candidate, "-"));
-        !candidate.empty() && catalog.isDevice(name))
-      return catalog.device(name).name;
+  if (const auto found = find(text)) return found->spec->name;
   throw Error(ErrorKind::input, fmt::format("no device of the catalogue is '{}'", text),
               "`meshplan clusters` lists them");
+}
+
+std::string catalogueSpelling(const std::string& name) {
+  return catalogue().isDevice(name) ? catalogue().device(name).name : name;
+}
+
+DeviceMatch matchDevice(const ReportedDevice& device) {
+  const auto found = find(device.name);
+  if (!found) return {device.name, fmt::format("no device of the catalogue is '{}'", device.name)};
+  const std::string& name = found->spec->name;
+  if (contradicts(*found->spec, device))
+    return {device.name,
+            fmt::format("'{}' has other memory or multiprocessors than {}", device.name, name)};
+  if (!found->whole && device.multiprocessors == 0)
+    return {name, fmt::format("'{}' was taken for {}", device.name, name)};
+  return {name, {}};
 }
 
 }  // namespace meshplan
