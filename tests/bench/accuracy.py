@@ -52,7 +52,7 @@ class Meshplan:
     def __call__(self, *arguments):
         words = [w for a in arguments for w in str(a).split()]
         done = subprocess.run([self.binary, *words, "--format", "json"], capture_output=True,
-                              text=True)
+                              text=True, env={**os.environ, "MESHPLAN_PROFILES": "none"})
         if done.returncode != 0:
             sys.exit(f"error: meshplan {' '.join(words)}: {done.stderr.strip()}")
         return json.loads(done.stdout)
@@ -145,7 +145,7 @@ class Accuracy:
                      transient=True)
                 done = self.meshplan("run", self.arguments(plan.model),
                                      f"--ranks {plan.ranks} --strategy {plan.strategy}",
-                                     f"--steps {self.steps} --profiles none")
+                                     f"--steps {self.steps}")
                 seconds = [s["seconds"] for s in done["steps"]][self.steps // 5:]
                 plan.rounds.append(statistics.median(seconds))
 
