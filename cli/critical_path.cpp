@@ -8,6 +8,7 @@
 
 #include "cli/human.h"
 #include "cli/table.h"
+#include "core/instruction_names.h"
 
 namespace meshplan {
 namespace {
@@ -18,14 +19,6 @@ constexpr int kBarWidth = 24;
 const Instruction& instructionOf(const Program& program, const Span& span) {
   const Call& call = program.rankClasses[span.rankClass].calls[span.call];
   return program.routines[call.routine].instructions[span.instruction];
-}
-
-std::string axesText(MeshAxes axes) {
-  std::string out;
-  for (int a = 0; a < kMeshAxes; ++a)
-    if (axes.has(MeshAxis(a)))
-      out += (out.empty() ? "" : "+") + std::string(meshAxisName(MeshAxis(a)));
-  return out;
 }
 
 std::string nameOf(const Instruction& in, const Graph& graph) {

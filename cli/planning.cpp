@@ -13,7 +13,6 @@
 #include "core/error.h"
 #include "core/import/load_model.h"
 #include "core/import/model_config.h"
-#include "core/trace_export.h"
 #include "planner/analytic_cost.h"
 #include "planner/memory_model.h"
 #include "planner/profiled_cost.h"
@@ -144,14 +143,16 @@ void checkTraceName(const std::string& path) {
 void writeTrace(const std::string& path, const Planning& planning, const Plan& plan) {
   const Simulated simulated =
       simulatePlan(planning.context(), plan, {.recordSpans = true, .recordMemory = true});
-  writeTrace(path, simulated.program, simulated.timeline, planning.training().graph);
+  writeTrace(path, simulated.program, {{&simulated.timeline, ""}}, planning.training().graph);
 }
 
-void writeTrace(const std::string& path, const Program& program, const Timeline& timeline,
+void writeTrace(const std::string& path, const Program& program, const TracedTimelines& timelines,
                 const Graph& graph) {
   std::ofstream out(path, std::ios::binary);
-  const auto write = isChromeTrace(path) ? writeChromeTrace : writePerfettoTrace;
-  write(out, program, timeline, graph);
+  if (isChromeTrace(path))
+    writeChromeTrace(out, program, timelines, graph);
+  else
+    writePerfettoTrace(out, program, timelines, graph);
   if (!out.flush())
     throw Error(ErrorKind::runtime, "cannot be written", "check the folder and the free space")
         .inFile(path);

@@ -7,6 +7,7 @@
 
 #include "cli/arguments.h"
 #include "core/plan_json.h"
+#include "core/trace_export.h"
 #include "planner/search/evaluate.h"
 
 namespace meshplan {
@@ -70,7 +71,7 @@ void writeFile(const std::string& path, const std::string& text);
 /// Simulates the plan once more and writes the trace: Chrome JSON for *.json, Perfetto protobuf for
 /// *.pftrace and *.perfetto-trace; says on stderr how to open it.
 void writeTrace(const std::string& path, const Planning& planning, const Plan& plan);
-void writeTrace(const std::string& path, const Program& program, const Timeline& timeline,
+void writeTrace(const std::string& path, const Program& program, const TracedTimelines& timelines,
                 const Graph& graph);
 /// Throws Error(usage) for a name that is none of these.
 void checkTraceName(const std::string& path);

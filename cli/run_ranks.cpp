@@ -106,8 +106,9 @@ void RunRanks::gatherSpans(Communicator& world, const std::vector<Span>& mine) {
 void RunRanks::finish(bool prints) const {
   if (!prints) return;
   log_.finish();
-  if (!arguments_.trace.empty())
-    writeTrace(arguments_.trace, program_, measuredTimeline(program_, spans_), task_.graph);
+  if (arguments_.trace.empty()) return;
+  const Timeline timeline = measuredTimeline(program_, spans_);
+  writeTrace(arguments_.trace, program_, {{&timeline, ""}}, task_.graph);
 }
 
 }  // namespace meshplan

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <iosfwd>
+#include <string>
+#include <vector>
 
 #include "core/graph.h"
 #include "core/timeline.h"
@@ -20,6 +22,19 @@ void writeChromeTrace(std::ostream& out, const Program& program, const Timeline&
 
 /// Perfetto's protobuf (core/perfetto_trace.proto): smaller, without the limits of JSON viewers.
 void writePerfettoTrace(std::ostream& out, const Program& program, const Timeline& timeline,
+                        const Graph& graph);
+
+/// Two timelines of one program as one trace: each stream has a track for either, one below the
+/// other. Slices of the second carry `predicted_us`, what the same instruction takes in the first,
+/// and `error_percent`, how much that is too long (below 0: too short).
+struct TracedTimeline {
+  const Timeline* timeline = nullptr;
+  std::string name;  // of its tracks: "compute · NAME"
+};
+using TracedTimelines = std::vector<TracedTimeline>;  // one or two
+void writeChromeTrace(std::ostream& out, const Program& program, const TracedTimelines& timelines,
+                      const Graph& graph);
+void writePerfettoTrace(std::ostream& out, const Program& program, const TracedTimelines& timelines,
                         const Graph& graph);
 
 }  // namespace meshplan

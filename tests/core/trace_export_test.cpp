@@ -210,5 +210,106 @@ TEST(PerfettoTrace, IsSmallerThanTheJsonOne) {
   EXPECT_LT(small.str().size() * 3 / 2, large.str().size());
 }
 
+// Both timelines of a comparison; the second takes twice as long, in the same order.
+Timeline stretched(const Timeline& t) {
+  Timeline out = t;
+  out.stepTime *= 2;
+  for (Span& s : out.spans) s.start *= 2, s.end *= 2;
+  return out;
+}
+
+TEST(PairedTrace, EachStreamHasATrackForEitherTimelineOneBelowTheOther) {
+  const Example e = example();
+  const Timeline measured = stretched(e.timeline);
+  std::ostringstream out;
+  writeChromeTrace(out, e.program, {{&e.timeline, "predicted"}, {&measured, "measured"}}, e.graph);
+  const json trace = json::parse(out.str());
+  std::vector<std::string> threads;
+  std::map<int64_t, int64_t> place;
+  for (const json& m : eventsOf(trace, "M")) {
+    if (m.at("name") == "thread_name" && m.at("pid") == 1)
+      threads.push_back(m.at("args").at("name"));
+    if (m.at("name") == "thread_sort_index")
+      place[m.at("tid")] = m.at("args").at("sort_index").get<int64_t>();
+  }
+  EXPECT_THAT(threads, ElementsAre("compute · predicted", "compute · measured", "send · predicted",
+                                   "send · measured", "receive · predicted", "receive · measured"));
+  EXPECT_EQ(place.at(1'000'001), place.at(1'000'000) + 1);
+  std::map<std::string, int> counters;
+  for (const json& c : eventsOf(trace, "C")) ++counters[c.at("name")];
+  EXPECT_THAT(counters, UnorderedElementsAre(std::pair("memory · predicted", 3),
+                                             std::pair("memory · measured", 3)));
+}
+
+TEST(PairedTrace, MeasuredSlicesCarryTheirErrorAndPredictedOnesDoNot) {
+  const Example e = example();
+  const Timeline measured = stretched(e.timeline);
+  std::ostringstream out;
+  writeChromeTrace(out, e.program, {{&e.timeline, "predicted"}, {&measured, "measured"}}, e.graph);
+  size_t withError = 0, slices = 0;
+  for (const json& s : eventsOf(json::parse(out.str()), "X")) {
+    ++slices;
+    const json& args = s.at("args");
+    EXPECT_EQ(args.contains("predicted_us"), s.at("tid").get<int64_t>() % 2 == 1);
+    if (!args.contains("error_percent")) continue;
+    ++withError;
+    EXPECT_EQ(args.at("error_percent"), -50);
+    EXPECT_EQ(args.at("predicted_us").get<double>() * 2, s.at("dur").get<double>());
+  }
+  EXPECT_EQ(slices, 2 * e.timeline.spans.size());
+  // Of nothing that took no time is there a relative error.
+  EXPECT_EQ(withError, e.timeline.spans.size() - 2);
+}
+
+TEST(PairedTrace, InPerfettosFormatHasTheSameSlicesAndFlowsOfItsOwnForEither) {
+  const Example e = example();
+  const Timeline measured = stretched(e.timeline);
+  std::ostringstream out;
+  writePerfettoTrace(out, e.program, {{&e.timeline, "predicted"}, {&measured, "measured"}},
+                     e.graph);
+  perfetto::Trace trace;
+  ASSERT_TRUE(trace.ParseFromString(out.str()));
+  std::map<uint64_t, std::string> tracks;
+  for (const perfetto::TracePacket& p : trace.packet()) {
+    if (!p.has_track_descriptor()) continue;
+    const perfetto::TrackDescriptor& t = p.track_descriptor();
+    EXPECT_TRUE(tracks.emplace(t.uuid(), t.thread().thread_name()).second);
+  }
+  size_t begun = 0, errors = 0;
+  std::map<uint64_t, std::string> started, ended;
+  for (const perfetto::TracePacket& p : trace.packet()) {
+    if (p.track_event().type() != perfetto::TrackEvent::TYPE_SLICE_BEGIN) continue;
+    ++begun;
+    const std::string& track = tracks.at(p.track_event().track_uuid());
+    for (const auto& a : p.track_event().debug_annotations())
+      if (a.name() == "error_percent") {
+        ++errors;
+        EXPECT_EQ(a.double_value(), -50);
+        EXPECT_THAT(track, HasSubstr("measured"));
+      }
+    for (uint64_t id : p.track_event().flow_ids()) started[id] = track;
+    for (uint64_t id : p.track_event().terminating_flow_ids()) ended[id] = track;
+  }
+  EXPECT_EQ(begun, 2 * e.timeline.spans.size());
+  EXPECT_EQ(errors, e.timeline.spans.size() - 2);
+  ASSERT_EQ(started.size(), 4u);
+  for (const auto& [id, track] : started)
+    EXPECT_EQ(track.substr(track.find("·")), ended.at(id).substr(ended.at(id).find("·")));
+}
+
+TEST(PairedTrace, SlicesOfALaneAreCutWhereSpansOverlap) {
+  Example e = example();
+  Timeline measured = stretched(e.timeline);
+  for (Span& s : measured.spans) s.start -= Seconds(std::min(0.5, s.start.value));
+  std::ostringstream out;
+  writeChromeTrace(out, e.program, {{&e.timeline, "predicted"}, {&measured, "measured"}}, e.graph);
+  std::map<int64_t, double> ended;
+  for (const json& s : eventsOf(json::parse(out.str()), "X")) {
+    double& end = ended[s.at("tid").get<int64_t>()];
+    EXPECT_GE(s.at("ts").get<double>(), end);
+    end = s.at("ts").get<double>() + s.at("dur").get<double>();
+  }
+}
+
 }  // namespace
 }  // namespace meshplan
