@@ -74,7 +74,7 @@ void trainRank(const TrainingTask& task, const TrainingSettings& settings, RankD
     const double loss = executor.step(inputs, options);
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     checkLoss(loss, info.step);
-    goOn = agreedToGoOn(world, report({info.step, loss, seconds}));
+    goOn = agreedToGoOn(world, report({info.step, loss, seconds, executor.memory().used()}));
     saved = !settings.checkpoint.empty() && settings.checkpointEvery > 0 &&
             info.step % settings.checkpointEvery == 0;
     if (saved) saveCheckpoint(executor, settings.checkpoint, info);

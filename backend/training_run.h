@@ -41,6 +41,7 @@ struct StepReport {
   int64_t step = 0;  // from 1, over all runs of a checkpoint
   double loss = 0;
   double seconds = 0;
+  Bytes arena;  // that this rank has used so far
 };
 
 /// Trains on one rank; every rank of the world calls it with the same task and settings. `report`

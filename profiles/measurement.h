@@ -91,6 +91,8 @@ struct InstructionMeasurement {
   Seconds busy;            // without it: from the moment when the last peer was there
   std::string name = {};   // what it did, for people: "MatMul forward", "all_reduce"
   Seconds predicted = {};  // for `busy`; 0: nothing was predicted
+  Seconds predictedStart = {};
+  std::string provenance = {};  // of the prediction
 };
 
 }  // namespace meshplan

@@ -248,8 +248,8 @@ std::vector<InstructionMeasurement> readInstructions(SQLite::Database& database,
   SQLite::Statement statement =
       select(database,
              "SELECT run_id, rank_class, call, instruction, start_seconds, duration_seconds, "
-             "busy_seconds, name, predicted_seconds FROM run_instruction WHERE run_id = ? "
-             "ORDER BY rank_class, call, instruction");
+             "busy_seconds, name, predicted_seconds, predicted_start_seconds, provenance FROM "
+             "run_instruction WHERE run_id = ? ORDER BY rank_class, call, instruction");
   statement.bind(1, run);
   return readRows<InstructionMeasurement>(
       std::move(statement), "run_instruction",
@@ -263,6 +263,8 @@ std::vector<InstructionMeasurement> readInstructions(SQLite::Database& database,
         m.busy = cells.seconds();
         m.name = cells.text();
         m.predicted = cells.seconds();
+        m.predictedStart = Seconds(cells.real());
+        m.provenance = cells.text();
         return m;
       });
 }

@@ -142,7 +142,9 @@ RowWriter::Written RowWriter::write(const RunMeasurement& m,
                                  {"start_seconds", i.start.value},
                                  {"duration_seconds", i.duration.value},
                                  {"busy_seconds", i.busy.value},
-                                 {"predicted_seconds", i.predicted.value}});
+                                 {"predicted_seconds", i.predicted.value},
+                                 {"predicted_start_seconds", i.predictedStart.value},
+                                 {"provenance", i.provenance}});
   return run;
 }
 

@@ -119,6 +119,8 @@ CREATE TABLE run_instruction (
   duration_seconds REAL NOT NULL CHECK (duration_seconds >= 0),
   busy_seconds REAL NOT NULL CHECK (busy_seconds >= 0),
   predicted_seconds REAL NOT NULL CHECK (predicted_seconds >= 0),
+  predicted_start_seconds REAL NOT NULL,
+  provenance TEXT NOT NULL,
   PRIMARY KEY (run_id, rank_class, call, instruction)
 ) STRICT, WITHOUT ROWID;
 

@@ -118,7 +118,7 @@ std::vector<InstructionMeasurement> exampleInstructions(uint32_t seed) {
       for (uint32_t instruction : {0u, 1u, 4294967295u})
         rows.push_back({rankClass, call, instruction, Seconds(random.figure()),
                         Seconds(random.figure()), Seconds(random.figure()), random.word(),
-                        Seconds(random.figure())});
+                        Seconds(random.figure()), Seconds(random.figure()), random.word()});
   return rows;
 }
 
@@ -142,8 +142,9 @@ std::string textOf(const RunMeasurement& m) {
 }
 
 std::string textOf(const InstructionMeasurement& m) {
-  return fmt::format("{} {} {} {} {} {} {} {}", m.rankClass, m.call, m.instruction, m.start.value,
-                     m.duration.value, m.busy.value, m.name, m.predicted.value);
+  return fmt::format("{} {} {} {} {} {} {} {} {} {}", m.rankClass, m.call, m.instruction,
+                     m.start.value, m.duration.value, m.busy.value, m.name, m.predicted.value,
+                     m.predictedStart.value, m.provenance);
 }
 
 }  // namespace meshplan
