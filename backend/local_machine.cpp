@@ -23,9 +23,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kProduct = 1024;                 // rows, columns and depth
+constexpr int64_t kProduct = 768;                  // rows, columns and depth
 constexpr int64_t kCopyBytes = int64_t{64} << 20;  // beyond what caches hold
-constexpr int kTimes = 8;
+constexpr int kTimes = 16;
 
 std::string processorModel() {
   std::ifstream in("/proc/cpuinfo");
@@ -142,7 +142,7 @@ DeviceSpec measureLocalDevice(const LocalRanks& ranks) {
   d.vectorPeak = d.matrixPeak[DType::f32];
   d.multiprocessors = ranks.threads;
   d.l2 = Bytes(std::max<int64_t>(cacheBytes(3), cacheBytes(2)) / ranks.atOnce());
-  const std::string source = "measured: the peak is what a product of 1024 x 1024 matrices reached";
+  const std::string source = "measured: the peak is what a product of 768 x 768 matrices reached";
   d.parameters["vector_ceiling"] = d.parameters["matrix_ceiling"] = {1, 0, source};
   d.parameters["memory_efficiency"] = {1, 0, "measured: the bandwidth is that of large copies"};
   d.source = "measured on this machine";
