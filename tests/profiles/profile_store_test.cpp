@@ -40,9 +40,9 @@ TEST(ProfileStore, GivesBackWhatWasAdded) {
   const ProfileStore store(folder.file("p.db"), ProfileStore::Access::read);
   EXPECT_EQ(sortedTexts(store.operators()), sortedTexts(operators));
   EXPECT_EQ(sortedTexts(store.collectives()), sortedTexts(collectives));
-  for (size_t i = 0; i < operators.size(); ++i)
+  for (const auto& read : store.operators())
     EXPECT_TRUE(std::any_of(operators.begin(), operators.end(),
-                            [&](const auto& m) { return m.work == store.operators()[i].work; }));
+                            [&](const auto& added) { return added.work == read.work; }));
   store.check();
 }
 
