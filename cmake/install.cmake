@@ -19,6 +19,8 @@ endif()
 if(TARGET meshplan_mpi)
   install(TARGETS meshplan_mpi LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 endif()
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/profiles/shipped/
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/meshplan/profiles FILES_MATCHING PATTERN "*.db")
 install(EXPORT meshplan_targets NAMESPACE meshplan:: DESTINATION ${package_dir})
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/meshplan-config.cmake.in
   ${PROJECT_BINARY_DIR}/meshplan-config.cmake INSTALL_DESTINATION ${package_dir})

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "profiles/profile_store.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -13,6 +14,27 @@ namespace {
 std::string environmentVariable(const char* name) {
   const char* value = std::getenv(name);
   return value ? value : "";
+}
+
+struct Everything {
+  std::vector<OperatorMeasurement> operators;
+  std::vector<CollectiveMeasurement> collectives;
+  std::vector<std::pair<RunMeasurement, std::vector<InstructionMeasurement>>> runs;
+  std::vector<ProfileStore::MeasuredDevice> devices;
+};
+
+/// All rows, or those of one device, oldest first.
+Everything everything(const ProfileStore& store, const std::string& device) {
+  Everything all{store.operators(device), store.collectives(device), {}, store.devices()};
+  for (const RunMeasurement& run : store.runs())
+    if (device.empty() || run.environment.device == device)
+      all.runs.emplace_back(run, store.instructions(run.id));
+  std::erase_if(all.devices, [&](const ProfileStore::MeasuredDevice& d) {
+    return !device.empty() && d.environment.device != device;
+  });
+  std::reverse(all.runs.begin(), all.runs.end());
+  std::reverse(all.devices.begin(), all.devices.end());
+  return all;
 }
 
 }  // namespace
@@ -84,22 +106,16 @@ std::vector<ProfileStore::EnvironmentSummary> ProfileStore::environments() const
   return database_->read(readEnvironments);
 }
 
-ProfileStore::Contents ProfileStore::merge(const ProfileStore& other) {
-  const auto operators = other.operators();
-  const auto collectives = other.collectives();
-  const auto runs = other.runs();
-  std::vector<std::vector<InstructionMeasurement>> instructions;
-  for (const RunMeasurement& run : runs) instructions.push_back(other.instructions(run.id));
-  const auto devices = other.devices();
+ProfileStore::Contents ProfileStore::merge(const ProfileStore& other, const std::string& device) {
+  const Everything all = everything(other, device);
   return database_->write([&](SQLite::Database& connection) {
     RowWriter writer(connection);
     Contents added;
-    for (const auto& row : operators) added.operators += writer.write(row).isNew;
-    for (const auto& row : collectives) added.collectives += writer.write(row).isNew;
-    for (size_t i = runs.size(); i-- > 0;)
-      added.runs += writer.write(runs[i], instructions[i]).isNew;
-    for (auto row = devices.rbegin(); row != devices.rend(); ++row)
-      added.devices += writer.write(*row).isNew;
+    for (const auto& row : all.operators) added.operators += writer.write(row).isNew;
+    for (const auto& row : all.collectives) added.collectives += writer.write(row).isNew;
+    for (const auto& [run, instructions] : all.runs)
+      added.runs += writer.write(run, instructions).isNew;
+    for (const auto& row : all.devices) added.devices += writer.write(row).isNew;
     return added;
   });
 }

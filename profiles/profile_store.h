@@ -61,8 +61,9 @@ class ProfileStore {
   };
   std::vector<EnvironmentSummary> environments() const;  // by device, fingerprint and libraries
 
-  /// Adds what another store has and this one has not, in one transaction; returns what was added.
-  Contents merge(const ProfileStore& other);
+  /// Adds what another store has, of one device if it is named, and this one has not, in one
+  /// transaction; returns what was added.
+  Contents merge(const ProfileStore& other, const std::string& device = {});
 
   /// Looks at the whole file: throws Error(input) when any of it is damaged.
   void check() const;
