@@ -17,29 +17,32 @@ import subprocess
 import sys
 import tempfile
 
-GPT = "gpt --set layers=4,hidden=256,heads=8,vocab=512,ffn=1024,seq=128"
+GPT = "gpt --set layers=4,hidden=256,heads=8,vocab=512,ffn=1024,seq=64"
 # model: (arguments, global batch, {ranks: strategies})
 MODELS = {
     "gpt": (GPT, 16, {
-        1: ["mbs=4", "mbs=8,recompute=full"],
+        1: ["mbs=4", "mbs=1", "mbs=8,recompute=full"],
         2: ["dp=2,mbs=4", "dp=2,mbs=8,zero=1", "dp=2,mbs=4,zero=3", "dp=2,mbs=4,recompute=full",
-            "dp=1,tp=2,mbs=8", "dp=1,tp=2,mbs=4,sp=on", "dp=1,pp=2,mbs=2",
-            "dp=1,pp=2,mbs=4,schedule=gpipe", "dp=1,pp=2,vpp=2,mbs=4,schedule=interleaved",
-            "dp=1,pp=2,mbs=4,recompute=full"],
+            "dp=2,mbs=1", "dp=1,tp=2,mbs=8", "dp=1,tp=2,mbs=4,sp=on", "dp=1,tp=2,mbs=2",
+            "dp=1,pp=2,mbs=1", "dp=1,pp=2,mbs=2", "dp=1,pp=2,mbs=4,schedule=gpipe",
+            "dp=1,pp=2,vpp=2,mbs=4,schedule=interleaved", "dp=1,pp=2,mbs=8,recompute=full"],
         4: ["dp=4,mbs=2", "dp=2,tp=2,mbs=8", "dp=2,pp=2,mbs=2", "dp=1,tp=2,pp=2,mbs=4",
-            "dp=4,mbs=4,zero=2", "dp=1,pp=4,mbs=2"],
+            "dp=4,mbs=4,zero=2", "dp=1,pp=4,mbs=2", "dp=1,pp=4,mbs=8,recompute=full"],
     }),
     "mlp": ("mlp", 1024, {
-        1: ["mbs=256"],
-        2: ["dp=2,mbs=256", "dp=2,mbs=512,zero=1", "dp=2,mbs=256,zero=3", "dp=1,tp=2,mbs=512",
-            "dp=1,pp=2,mbs=128", "dp=1,pp=2,mbs=256,schedule=gpipe"],
-        4: ["dp=4,mbs=128", "dp=2,tp=2,mbs=256", "dp=2,pp=2,mbs=128", "dp=4,mbs=256,zero=1"],
+        1: ["mbs=256", "mbs=16", "mbs=512,recompute=full"],
+        2: ["dp=2,mbs=256", "dp=2,mbs=512,zero=1", "dp=2,mbs=256,zero=3", "dp=2,mbs=16",
+            "dp=1,tp=2,mbs=512", "dp=1,tp=2,mbs=64", "dp=1,pp=2,mbs=32", "dp=1,pp=2,mbs=128",
+            "dp=1,pp=2,mbs=256,schedule=gpipe", "dp=1,pp=2,mbs=512"],
+        4: ["dp=4,mbs=128", "dp=2,tp=2,mbs=256", "dp=2,pp=2,mbs=128", "dp=4,mbs=256,zero=1",
+            "dp=4,mbs=32"],
     }),
     "cnn": ("cnn", 1024, {
-        1: ["mbs=256"],
-        2: ["dp=2,mbs=256", "dp=2,mbs=512,zero=1", "dp=2,mbs=128", "dp=1,pp=2,mbs=128",
-            "dp=1,pp=2,mbs=256,schedule=gpipe", "dp=1,tp=2,mbs=512"],
-        4: ["dp=4,mbs=128", "dp=2,pp=2,mbs=128", "dp=4,mbs=256,zero=1"],
+        1: ["mbs=256", "mbs=512,recompute=full"],
+        2: ["dp=2,mbs=256", "dp=2,mbs=512,zero=1", "dp=2,mbs=128", "dp=2,mbs=256,recompute=full",
+            "dp=1,pp=2,mbs=128", "dp=1,pp=2,mbs=256,schedule=gpipe", "dp=1,pp=2,mbs=512",
+            "dp=1,tp=2,mbs=512"],
+        4: ["dp=4,mbs=128", "dp=2,pp=2,mbs=128", "dp=4,mbs=256,zero=1", "dp=2,pp=2,mbs=512"],
     }),
 }
 QUICK = {"mlp": {1: ["mbs=256"], 2: ["dp=2,mbs=256", "dp=1,pp=2,mbs=256", "dp=2,mbs=512,zero=1"]}}

@@ -57,9 +57,9 @@ TEST_F(Measure, StoresWhatThePlansNeedAndSkipsItTheNextTime) {
 }
 
 TEST_F(Measure, StopsWhenTheBudgetIsUsedUpAndGoesOnLater) {
-  const json first = measure("--ranks 1,2 --plans 4 --budget 0.01");
+  const json first = measure("--ranks 2 --plans 4 --budget 0.01");
   EXPECT_GT(first["not_measured"], 0);
-  const json second = measure("--ranks 1,2 --plans 4");
+  const json second = measure("--ranks 2 --plans 4");
   EXPECT_EQ(second["not_measured"], 0);
 }
 
