@@ -45,7 +45,7 @@ MODELS = {
         4: ["dp=4,mbs=128", "dp=2,pp=2,mbs=128", "dp=4,mbs=256,zero=1", "dp=2,pp=2,mbs=512"],
     }),
 }
-QUICK = {"mlp": {1: ["mbs=256"], 2: ["dp=2,mbs=256", "dp=1,pp=2,mbs=256", "dp=2,mbs=512,zero=1"]}}
+QUICK = {"mlp": {2: ["dp=2,mbs=256", "dp=1,pp=2,mbs=256", "dp=2,mbs=512,zero=1", "dp=2,mbs=64"]}}
 
 
 class Meshplan:
