@@ -144,15 +144,12 @@ class Learner {
   }
 
   void addCollective(const RankSteps& rank, size_t index, const Instruction& in) {
-    const bool transfer = in.kind != Instruction::Kind::collective;
-    const int64_t ranks = transfer ? 2 : program_.mesh.size(in.axes);
-    if (ranks < 2) return;
-    const CollectiveKind kind = transfer ? CollectiveKind::sendReceive : in.collective;
+    const GroupShape group = groupShape(program_, in);
+    if (group.ranks < 2) return;
     std::vector<double> seconds;
     for (size_t s = 0; s < steps(); ++s)
       seconds.push_back(rank.steps[s][index].end - rank.steps[s][index].start);
-    const int64_t groups = transfer ? 1 : program_.mesh.ranks() / program_.mesh.pipeline / ranks;
-    Transfer& t = collectives_[{kind, in.bytes.value, ranks, groups}];
+    Transfer& t = collectives_[{group.kind, in.bytes.value, group.ranks, group.groups}];
     (in.kind == Instruction::Kind::receive ? t.received : t.made).add(seconds);
   }
 

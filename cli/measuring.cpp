@@ -45,13 +45,9 @@ Measuring::Candidate Measuring::candidateOf(const Plan& plan) const {
         if (in.kind == Instruction::Kind::compute) {
           candidate.seconds[{workKey(program.work[in.work]), 0, 0, 0, 0}] += seconds;
         } else if (in.participants == 0) {
-          const bool transfer = in.kind != Instruction::Kind::collective;
-          const int64_t ranks = transfer ? 2 : program.mesh.size(in.axes);
-          const int64_t groups =
-              transfer ? 1 : program.mesh.ranks() / program.mesh.pipeline / ranks;
-          const auto kind = transfer ? CollectiveKind::sendReceive : in.collective;
-          if (ranks > 1)
-            candidate.seconds[{0, static_cast<int>(kind), in.bytes.value, ranks, groups}] +=
+          const GroupShape g = groupShape(program, in);
+          if (g.ranks > 1)
+            candidate.seconds[{0, static_cast<int>(g.kind), in.bytes.value, g.ranks, g.groups}] +=
                 seconds;
         }
       }

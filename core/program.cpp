@@ -240,6 +240,13 @@ std::string_view memoryCategoryName(MemoryCategory c) {
   return "reserve";
 }
 
+GroupShape groupShape(const Program& program, const Instruction& in) {
+  const bool transfer = in.kind != Instruction::Kind::collective;
+  const int64_t ranks = program.mesh.size(transfer ? MeshAxes(MeshAxis::pipeline) : in.axes);
+  return {transfer ? CollectiveKind::sendReceive : in.collective, ranks,
+          program.mesh.ranks() / ranks};
+}
+
 void validate(const Program& program) {
   for (const Routine& routine : program.routines) checkIndices(program, routine);
   for (const RankClass& rankClass : program.rankClasses)

@@ -138,6 +138,14 @@ struct Program {
   std::vector<OperatorWork> work;      // distinct local work
 };
 
+/// How the ranks of a collective, send or receive lie in the mesh: so many of them in a group, and
+/// so many groups over the same axes. A transfer's group is that of the pipeline axis.
+struct GroupShape {
+  CollectiveKind kind = CollectiveKind::none;
+  int64_t ranks = 1, groups = 1;
+};
+GroupShape groupShape(const Program& program, const Instruction& instruction);
+
 /// Proves what a correct program has, and throws Error(internal) naming the instruction that breaks
 /// it: each receive has exactly one send of equal bytes, in equal order per pair of stages and
 /// direction; waits point backwards; a buffer is written before it is read and not used after it is
