@@ -356,7 +356,7 @@ void TraceCollection::leaveOutRest() {
     const double seconds = onDevice_ ? own_[i].all : hostSeconds(i) - children[i];
     if (covered_[i] || seconds <= 0) continue;
     const auto reason = reasons_.find(ranges_[i].name);
-    const bool framework = !onDevice_ && std::string_view(name(i)).starts_with("autograd::");
+    const bool framework = !onDevice_ && (!has(name(i), "::") || has(name(i), "autograd::"));
     collector_.leaveOut(framework ? "around operators" : name(i),
                         framework                  ? "dispatch by the framework"
                         : reason == reasons_.end() ? kNoCounterpart
