@@ -16,8 +16,26 @@
 namespace meshplan {
 namespace {
 
+namespace fs = std::filesystem;
+
+/// Where the bytes are to go: the file itself, where the name is a symbolic link.
+std::string resolved(const std::string& path) {
+  std::error_code ignored;
+  if (!fs::is_symlink(path, ignored)) return path;
+  const fs::path target = fs::weakly_canonical(path, ignored);
+  return ignored ? path : target.string();
+}
+
+void refuseDevices(const std::string& path) {
+  std::error_code ignored;
+  const fs::file_status status = fs::status(path, ignored);
+  if (fs::exists(status) && !fs::is_regular_file(status))
+    throw Error(ErrorKind::runtime, "is not a regular file", "name a file that may be replaced")
+        .inFile(path);
+}
+
 std::string folderOf(const std::string& path) {
-  const std::string parent = std::filesystem::path(path).parent_path().string();
+  const std::string parent = fs::path(path).parent_path().string();
   return parent.empty() ? "." : parent;
 }
 
@@ -47,7 +65,8 @@ int openBeside(const std::string& path, std::string& name) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
+AtomicFile::AtomicFile(std::string path) : path_(resolved(path)) {
+  refuseDevices(path_);
   descriptor_ = openBeside(path_, temporary_);
   if (descriptor_ < 0) fail("cannot be created");
 }

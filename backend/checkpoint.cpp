@@ -6,12 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <optional>
 
 #include "backend/checksum.h"
 #include "backend/parameter_values.h"
 #include "backend/safetensors.h"
-#include "core/error.h"
 
 namespace meshplan {
 namespace {
@@ -178,17 +176,17 @@ void loadState(Executor& executor, const CheckpointFile& file) {
 }
 
 /// All ranks learn whether rank 0 could write.
-void agreeOnSuccess(Communicator& world, const std::optional<Error>& error) {
+std::optional<Error> agreeOnSuccess(Communicator& world, std::optional<Error> error) {
   double failed = error ? 1 : 0;
   world.allReduce(&failed, 1, DType::f64, ReduceOp::max);
-  if (error) throw *error;
-  if (failed > 0)
-    throw Error(ErrorKind::runtime, "rank 0 could not write the checkpoint", "see its message");
+  if (failed > 0 && !error)
+    error.emplace(ErrorKind::runtime, "rank 0 could not write the checkpoint", "see its message");
+  return error;
 }
 
 }  // namespace
 
-void saveCheckpoint(Executor& executor, const std::string& path, const CheckpointInfo& info) {
+std::optional<Error> saveCheckpoint(Executor& executor, const std::string& path, const CheckpointInfo& info) {
   std::vector<HostTensor> values;
   std::vector<std::string> names;
   Communicator& world = executor.groups().world();
@@ -214,7 +212,7 @@ void saveCheckpoint(Executor& executor, const std::string& path, const Checkpoin
       error = e;
     }
   }
-  agreeOnSuccess(world, error);
+  return agreeOnSuccess(world, std::move(error));
 }
 
 CheckpointInfo loadCheckpoint(Executor& executor, const std::string& path,

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "backend/executor.h"
+#include "core/error.h"
 
 namespace meshplan {
 
@@ -18,9 +20,11 @@ struct CheckpointInfo {
   std::string fingerprint;  // of the forward graph
 };
 
-/// Every rank calls it; rank 0 writes, the whole file or nothing. Throws Error(runtime) on all
-/// ranks when it cannot be written.
-void saveCheckpoint(Executor& executor, const std::string& path, const CheckpointInfo& info);
+/// Every rank calls it; rank 0 writes, the whole file or nothing. Returns, on all ranks, what kept
+/// it from that; the file is then as it was before (or new, where only its folder could not be
+/// synchronised), and the ranks may go on.
+std::optional<Error> saveCheckpoint(Executor& executor, const std::string& path,
+                                    const CheckpointInfo& info);
 
 /// Every rank calls it. Throws Error(input) naming the file and what is wrong: a tensor that is
 /// missing, of another type or damaged, metadata that is missing, a checkpoint of another model.

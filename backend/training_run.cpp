@@ -51,6 +51,19 @@ void checkLoss(double loss, int64_t step) {
                 "lower the learning rate, or resume from an earlier checkpoint");
 }
 
+bool save(Executor& executor, const TrainingSettings& settings, const CheckpointInfo& info) {
+  const std::optional<Error> error = saveCheckpoint(executor, settings.checkpoint, info);
+  if (error && settings.notSaved && executor.groups().world().rank() == 0)
+    settings.notSaved(info.step, *error);
+  return !error;
+}
+
+/// There is no later chance.
+void saveLast(Executor& executor, const TrainingSettings& settings, const CheckpointInfo& info) {
+  if (auto error = saveCheckpoint(executor, settings.checkpoint, info))
+    throw error->at(fmt::format("step {}", info.step));
+}
+
 }  // namespace
 
 void trainRank(const TrainingTask& task, const TrainingSettings& settings, RankDevice& device,
@@ -76,10 +89,9 @@ void trainRank(const TrainingTask& task, const TrainingSettings& settings, RankD
     checkLoss(loss, info.step);
     goOn = agreedToGoOn(world, report({info.step, loss, seconds, executor.memory().used()}));
     saved = !settings.checkpoint.empty() && settings.checkpointEvery > 0 &&
-            info.step % settings.checkpointEvery == 0;
-    if (saved) saveCheckpoint(executor, settings.checkpoint, info);
+            info.step % settings.checkpointEvery == 0 && save(executor, settings, info);
   }
-  if (!settings.checkpoint.empty() && !saved) saveCheckpoint(executor, settings.checkpoint, info);
+  if (!settings.checkpoint.empty() && !saved) saveLast(executor, settings, info);
 }
 
 }  // namespace meshplan

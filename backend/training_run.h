@@ -10,6 +10,7 @@
 #include "backend/optimizer.h"
 #include "backend/profiler.h"
 #include "backend/rank_device.h"
+#include "core/error.h"
 #include "core/graph.h"
 #include "core/program.h"
 
@@ -32,6 +33,8 @@ struct TrainingSettings {
   std::string resume;              // a checkpoint to go on from; `steps` counts from its step
   std::string checkpoint;          // where to save; empty: nowhere
   int64_t checkpointEvery = 0;     // steps; 0: at the end only
+  /// Told on rank 0 which step could not be saved, and why; the training goes on. May be empty.
+  std::function<void(int64_t, const Error&)> notSaved;
   Profiler* profiler = nullptr;
   /// What the model's own file holds: parameters and constants by their names, in their types.
   const std::map<std::string, HostTensor>* modelValues = nullptr;
@@ -47,7 +50,8 @@ struct StepReport {
 /// Trains on one rank; every rank of the world calls it with the same task and settings. `report`
 /// is called after each step (on every rank) and returns whether to go on; all ranks stop when rank
 /// 0 says so, and save. Throws what the parts throw, and Error(runtime) naming the step when the
-/// loss is not a number.
+/// loss is not a number, or at the end when the last step cannot be saved: a checkpoint that fails
+/// before that costs no training.
 void trainRank(const TrainingTask& task, const TrainingSettings& settings, RankDevice& device,
                Communicator& world, const std::function<bool(const StepReport&)>& report);
 

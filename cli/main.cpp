@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <csignal>
 #include <exception>
 #include <memory>
 #include <string>
@@ -125,6 +126,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using meshplan::Error, meshplan::ErrorKind;
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of that file
   try {
     return meshplan::run(argc, argv);
   } catch (const Error& error) {

@@ -58,8 +58,11 @@ CLI::Option* fraction(CLI::Option* option) {
 
 /// So that nothing is trained that cannot be saved.
 void checkFolderOf(const std::string& file) {
-  const auto folder = std::filesystem::absolute(file).parent_path();
-  if (std::filesystem::is_directory(file) || access(folder.c_str(), W_OK) != 0)
+  const auto path = std::filesystem::weakly_canonical(file);
+  if (std::filesystem::exists(path) && !std::filesystem::is_regular_file(path))
+    throw Error(ErrorKind::runtime, "is not a regular file", "name a file that may be replaced")
+        .inFile(file);
+  if (access(path.parent_path().c_str(), W_OK) != 0)
     throw Error(ErrorKind::runtime, "cannot be created",
                 "name a file in a folder that exists and is writable")
         .inFile(file);

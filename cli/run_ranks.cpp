@@ -75,6 +75,9 @@ void RunRanks::train(Communicator& world) {
   ClockProfiler profiler(program_, static_cast<int>(at.back()), ClockProfiler::Clock::now());
   TrainingSettings settings = arguments_.settings;
   settings.modelValues = &modelValues_;
+  settings.notSaved = [](int64_t step, const Error& error) {
+    warn(fmt::format("step {} is not saved: {}", step, error.what()));
+  };
   if (settings.weights == kRandom) settings.weights.clear();
   settings.optimizer.kind = chosen_.report.plan.training.optimizer;
   if (!arguments_.trace.empty() && represents(at)) settings.profiler = &profiler;

@@ -5,11 +5,13 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "cli/human.h"
 #include "cli/report.h"
 #include "cli/report_json.h"
 #include "cli/terminal.h"
+#include "core/error.h"
 
 namespace meshplan {
 
@@ -29,6 +31,15 @@ void TrainingLog::announce(const Program& program, int threads) const {
       optimizerName(plan.training.optimizer), bytesText(arena)));
 }
 
+void TrainingLog::log(const std::string& line) {
+  clearProgress();
+  try {
+    print(line + "\n");
+  } catch (const Error& error) {
+    if (!std::exchange(warned_, true)) warn(std::string(error.what()) + "; the training goes on");
+  }
+}
+
 void TrainingLog::add(const StepReport& report) {
   steps_.push_back(report);
   const auto done = static_cast<int64_t>(steps_.size());
@@ -38,10 +49,7 @@ void TrainingLog::add(const StepReport& report) {
                   secondsText(Seconds(report.seconds)), groupedText(samples / report.seconds));
   const bool logs =
       done % arguments_.logEvery == 0 || done == arguments_.settings.steps || done == 1;
-  if (logs && arguments_.format.format() != Format::json) {
-    clearProgress();
-    print(line + "\n");
-  }
+  if (logs && arguments_.format.format() != Format::json) log(line);
   showProgress(progressBar() + line);
 }
 

@@ -10,7 +10,8 @@
 namespace meshplan {
 
 /// What `meshplan run` prints, on rank 0 alone: the plan, the loss of every so many steps, a
-/// progress bar on a terminal, and a summary or everything as JSON.
+/// progress bar on a terminal, and a summary or everything as JSON. A loss that cannot be printed (a
+/// log on a full disk) is warned of and ends nothing; a summary that cannot is Error(runtime).
 class TrainingLog {
  public:
   TrainingLog(const RunArguments& arguments, const RunPlan& chosen)
@@ -21,6 +22,7 @@ class TrainingLog {
   void finish() const;
 
  private:
+  void log(const std::string& line);
   double medianSeconds() const;
   std::string progressBar() const;
   void printJson() const;
@@ -28,6 +30,7 @@ class TrainingLog {
   const RunArguments& arguments_;
   const RunPlan& chosen_;
   std::vector<StepReport> steps_;
+  bool warned_ = false;  // that a line was lost
 };
 
 }  // namespace meshplan

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 
@@ -17,6 +18,7 @@
 #include "backend/launch_processes.h"
 #include "backend/link_probe.h"
 #include "core/error.h"
+#include "core/hardware_json.h"
 #include "tests/backend/communicator_conformance.h"
 
 namespace meshplan {
@@ -50,17 +52,29 @@ int conform(Communicator& comm) {
   return testing::UnitTest::GetInstance()->ad_hoc_test_result().Failed() ? 1 : 0;
 }
 
-/// Every rank prints the link.
-void probe(Communicator& comm) {
+LinkProbeOptions fewSizes() {
   LinkProbeOptions options;
   options.perSize = Seconds(2e-3);
   options.most = Bytes(1 << 18);
+  return options;
+}
+
+/// Every rank prints the link.
+void probe(Communicator& comm) {
   CollectiveMeasurement like;
   like.transport = "a pipe";
-  const LinkSpec link = probeLink(comm, LinkKind::ethernet, like, options).link;
+  const LinkSpec link = probeLink(comm, LinkKind::ethernet, like, fewSizes()).link;
   fmt::print(stderr, "rank {}: {} s, {} B/s\n", comm.rank(), link.latency.value,
              link.bandwidth.value);
   if (comm.rank() == 0) fmt::print("{} {}\n", link.latency.value, link.bandwidth.value);
+}
+
+/// Rank 0 prints the link as a cluster file has it.
+void printLink(Communicator& comm) {
+  CollectiveMeasurement like;
+  like.nodes = comm.size();
+  const LinkSpec link = probeLink(comm, LinkKind::ethernet, like).link;
+  if (comm.rank() == 0) fmt::print("{}\n", linkSpecJson(link).dump());
 }
 
 int runRank(const std::string& folder, const std::string& what) {
@@ -72,6 +86,7 @@ int runRank(const std::string& folder, const std::string& what) {
   if (what == "sum") sumOnce(*comm);
   if (what == "loop") loop(*comm, folder);
   if (what == "probe") probe(*comm);
+  if (what == "link") printLink(*comm);
   if (what == "conformance") return conform(*comm);
   if (what == "busy") {
     if (comm->rank() == 0) std::this_thread::sleep_for(60s);
