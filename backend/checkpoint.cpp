@@ -186,7 +186,8 @@ std::optional<Error> agreeOnSuccess(Communicator& world, std::optional<Error> er
 
 }  // namespace
 
-std::optional<Error> saveCheckpoint(Executor& executor, const std::string& path, const CheckpointInfo& info) {
+std::optional<Error> saveCheckpoint(Executor& executor, const std::string& path,
+                                    const CheckpointInfo& info) {
   std::vector<HostTensor> values;
   std::vector<std::string> names;
   Communicator& world = executor.groups().world();

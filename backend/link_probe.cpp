@@ -17,6 +17,7 @@ namespace {
 constexpr int64_t kLeastSamples = 7, kMostSamples = 200;
 constexpr int kWarmUps = 2;
 constexpr int64_t kGrowth = 4;
+constexpr double kLongest = 5;  // times the time per size
 // Bounds of planner/link_parameters.cpp.
 constexpr double kLeastShare = 0.01, kMostLatency = 1e-2;
 
@@ -91,7 +92,7 @@ class Probe {
       rows.back().bytes = Bytes(exchange.bytes());
       rows.back().ranks = kind == CollectiveKind::sendReceive ? 2 : world_.size();
       rows.back().samples = summarise(measure(exchange));
-      if (rows.back().samples.median > options_.perSize) break;
+      if (rows.back().samples.median > options_.perSize * kLongest) break;
     }
     return rows;
   }

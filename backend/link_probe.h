@@ -11,7 +11,8 @@ namespace meshplan {
 
 struct LinkProbeOptions {
   /// Sizes S (core/collective.h) from `least` to at most `most`, each four times the one before. A
-  /// kind's sweep ends with the first size that takes longer than `perSize` for one operation.
+  /// kind's sweep ends with the first size that takes longer than five times `perSize` for one
+  /// operation.
   Bytes least{64}, most{16 << 20};
   /// sendReceive and allReduce are always measured: the link is fitted to them.
   std::vector<CollectiveKind> kinds{CollectiveKind::sendReceive, CollectiveKind::allReduce};

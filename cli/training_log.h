@@ -10,8 +10,8 @@
 namespace meshplan {
 
 /// What `meshplan run` prints, on rank 0 alone: the plan, the loss of every so many steps, a
-/// progress bar on a terminal, and a summary or everything as JSON. A loss that cannot be printed (a
-/// log on a full disk) is warned of and ends nothing; a summary that cannot is Error(runtime).
+/// progress bar on a terminal, and a summary or everything as JSON. A loss that cannot be printed
+/// (a log on a full disk) is warned of and ends nothing; a summary that cannot is Error(runtime).
 class TrainingLog {
  public:
   TrainingLog(const RunArguments& arguments, const RunPlan& chosen)

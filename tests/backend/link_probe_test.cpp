@@ -201,7 +201,7 @@ TEST(LinkProbe, EndsASweepThatTakesTooLong) {
   FakeRanks fake(2, 1e-4, 1e6);
   const double before = fake.now();
   const LinkProbe result = probe(fake);
-  EXPECT_LT(fake.now() - before, 16);  // of which 16 MiB once would be
+  EXPECT_LT(fake.now() - before, 60);  // 16 MiB would take minutes
   EXPECT_NEAR(result.link.bandwidth.value, 1e6, 1e4);
 }
 

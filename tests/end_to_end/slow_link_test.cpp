@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -97,6 +98,16 @@ std::string whyNoHosts() {
   return "";
 }
 
+/// The fastest step that `run --format json` reports: other programs only make steps slower.
+double fastestStep(const std::string& report) {
+  const json document = json::parse(report, nullptr, false);
+  double least = INFINITY;
+  if (!document.is_object()) return least;
+  for (const json& step : document.at("steps"))
+    least = std::min(least, step.at("seconds").get<double>());
+  return least;
+}
+
 class SlowLink : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
@@ -117,10 +128,8 @@ class SlowLink : public testing::TestWithParam<std::string> {
   }
 
   double stepSeconds(const TwoHosts& hosts, const std::string& plan) {
-    const std::string text = outputOnBoth(
-        hosts, fmt::format("{} run {} --threads 1 --steps 3 --format json", kProgram, plan));
-    const json report = json::parse(text, nullptr, false);
-    return report.is_discarded() ? -1 : report.at("median_step_seconds").get<double>();
+    return fastestStep(outputOnBoth(
+        hosts, fmt::format("{} run {} --threads 1 --steps 4 --format json", kProgram, plan)));
   }
 
   std::string clusterFile(const std::string& name, const json& device, const json& link) const {
@@ -206,7 +215,7 @@ TEST_P(SlowLink, ChangesThePlanAndTheMeasurementAgrees) {
              fastLink.at("bandwidth").get<double>(), rate);
   EXPECT_GT(rate, 0.5 * 5e6);
   EXPECT_LT(rate, 1.5 * 5e6);
-  EXPECT_GT(fastLink.at("bandwidth").get<double>(), 10 * rate);
+  EXPECT_GT(fastLink.at("bandwidth").get<double>(), 8 * rate);
 
   // How fast a core is follows from a step of a single rank, two of which run at the same time.
   const std::string guess = clusterFile("guess.json", coreOf(1), fastLink);
@@ -216,13 +225,13 @@ TEST_P(SlowLink, ChangesThePlanAndTheMeasurementAgrees) {
   for (int i : {0, 1})
     alone.push_back(std::make_unique<ChildProcess>(
         scratch_.file(""), fmt::format("alone{}", i),
-        words(fmt::format("{} run {} -n 1 --threads 1 --steps 3 --format json --strategy mbs=1",
+        words(fmt::format("{} run {} -n 1 --threads 1 --steps 4 --format json --strategy mbs=1",
                           kProgram, kModel)),
         std::vector<std::string>{"MESHPLAN_PROFILES=none"}));
   double measured = 0;
   for (const auto& run : alone) {
     ASSERT_EQ(run->wait(120s), 0) << run->errors();
-    measured += json::parse(run->output()).at("median_step_seconds").get<double>() / 2;
+    measured += fastestStep(run->output()) / 2;
   }
   const json core = coreOf(2 * guessed / measured);
 
