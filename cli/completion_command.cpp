@@ -48,6 +48,8 @@ std::string longOptions(const CLI::App& app) {
   std::string out;
   for (const CLI::Option* option : app.get_options())
     for (const std::string& name : option->get_lnames()) out += (out.empty() ? "--" : " --") + name;
+  for (const CLI::App* sub : app.get_subcommands({}))
+    out += " " + sub->get_name() + " " + longOptions(*sub);
   return out;
 }
 

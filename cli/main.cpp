@@ -49,6 +49,9 @@ std::vector<std::string> optionNames(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options())
     for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  for (const CLI::App* sub : app.get_subcommands({}))
+    for (const std::string& name : optionNames(*sub))
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
   return names;
 }
 
@@ -108,7 +111,7 @@ int run(int argc, char** argv) {
   Commands commands;
   for (auto* make :
        {planCommand, simulateCommand, runCommand, measureCommand, predictCommand, explainCommand,
-        inspectCommand, modelsCommand, clustersCommand, completionCommand})
+        inspectCommand, modelsCommand, clustersCommand, profilesCommand, completionCommand})
     commands.push_back(make(app));
   try {
     checkNames(commands, {argv + 1, argv + argc});
