@@ -24,15 +24,21 @@ Table humanTable(const std::vector<PlanReport>& reports, const Planning& plannin
                {"TFLOP/s", true},
                {"MFU", true},
                {"memory", true},
+               {"times"},
                {""}},
               {}};
+  const bool analytic = std::all_of(reports.begin(), reports.end(), [](const PlanReport& r) {
+    return !r.evidence.measuredAtAll();
+  });
   for (size_t i = 0; i < reports.size(); ++i) {
     const PlanReport& r = reports[i];
     const std::string number = reports.size() > 1 ? fmt::format("{}", i + 1) : std::string();
     table.rows.push_back({number, r.label, shortStrategy(r), secondsText(r.stepTime),
                           groupedText(tokens ? r.tokensPerSecond : r.samplesPerSecond),
                           fmt::format("{:.1f}", r.tflopsPerDevice), percentText(r.mfu),
-                          bytesText(r.peakMemory), r.feasible ? "" : "does not fit"});
+                          bytesText(r.peakMemory),
+                          analytic ? "" : std::string(provenanceName(r.provenance)),
+                          r.feasible ? "" : "does not fit"});
   }
   return table;
 }
@@ -108,8 +114,15 @@ std::string stageText(const PlanReport& r, size_t stage) {
 }
 
 std::string provenanceText(const PlanReport& r) {
-  return fmt::format("Times are {}, uncertain by about {:.0f} % of the step (one sigma).\n",
-                     provenanceName(r.provenance), 100 * r.uncertainty);
+  const StepEvidence& e = r.evidence;
+  std::string parts;
+  if (e.measuredAtAll())
+    parts = fmt::format(" ({} of the time measured, {} interpolated, {} analytic)",
+                        percentText(e.share(Provenance::measured)),
+                        percentText(e.share(Provenance::interpolated)),
+                        percentText(e.share(Provenance::analytic)));
+  return fmt::format("Times are {}{}, uncertain by about {:.0f} % of the step (one sigma).\n",
+                     provenanceName(r.provenance), parts, 100 * r.uncertainty);
 }
 
 std::string section(const std::string& title) {

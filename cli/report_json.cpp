@@ -28,6 +28,13 @@ ordered_json timeJson(const TimeByCategory& t) {
           {"waiting_for_the_host", t.host.value}};
 }
 
+ordered_json evidenceJson(const StepEvidence& e) {
+  ordered_json out;
+  for (Provenance p : {Provenance::measured, Provenance::interpolated, Provenance::analytic})
+    out[std::string(provenanceName(p))] = e.share(p);
+  return out;
+}
+
 ordered_json rejectionJson(const Rejection& r) {
   static constexpr const char* kReasons[] = {"memory", "divisibility", "slower", "unsupported"};
   return {{"reason", kReasons[static_cast<size_t>(r.reason)]},
@@ -64,6 +71,7 @@ ordered_json reportJson(const PlanReport& r) {
                       {"memory_by_category", memoryJson(r)},
                       {"time_by_category", timeJson(r.timeByCategory)},
                       {"provenance", provenanceName(r.provenance)},
+                      {"time_by_provenance", evidenceJson(r.evidence)},
                       {"uncertainty", r.uncertainty},
                       {"cost_per_step_usd", r.dollarsPerStep}};
   if (!r.feasible) out["rejection"] = rejectionJson(r.rejection);

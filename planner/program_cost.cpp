@@ -12,7 +12,12 @@ namespace {
 struct Cost {
   Seconds time;
   LinkDemand demand;
+  Evidence evidence;
 };
+
+Evidence evidenceOf(const Estimate& e) {
+  return {float(e.uncertainty), e.provenance};
+}
 
 // Answers each distinct question once.
 class ProgramCost {
@@ -27,14 +32,17 @@ class ProgramCost {
 
   Cost of(const Instruction& in) {
     if (in.kind == Instruction::Kind::receive && !serial_) return {};
-    if (in.kind == Instruction::Kind::compute) return {operatorTime(in.work), {}};
+    if (in.kind == Instruction::Kind::compute) {
+      const Estimate& e = operatorTime(in.work);
+      return {e.time, {}, evidenceOf(e)};
+    }
     const bool transfer = in.kind != Instruction::Kind::collective;
     const CollectiveKind kind = transfer ? CollectiveKind::sendReceive : in.collective;
     const MeshAxes axes = transfer ? MeshAxes(MeshAxis::pipeline) : in.axes;
     const auto [at, isNew] =
         collectives_.try_emplace({kind, axes, in.participants, in.bytes.value});
     if (isNew) at->second = communication(kind, in.bytes, group(axes, in.participants));
-    if (transfer && serial_) return {at->second.time / 2, {}};
+    if (transfer && serial_) return {at->second.time / 2, {}, at->second.evidence};
     return at->second;
   }
 
@@ -52,10 +60,10 @@ class ProgramCost {
   }
 
  private:
-  Seconds operatorTime(uint32_t work) {
-    std::optional<Seconds>& time = operators_[work];
-    if (!time) time = cost_.operatorTime(program_.work[work]).time;
-    return *time;
+  const Estimate& operatorTime(uint32_t work) {
+    std::optional<Estimate>& estimate = operators_[work];
+    if (!estimate) estimate = cost_.operatorTime(program_.work[work]);
+    return *estimate;
   }
 
   GroupTopology group(MeshAxes axes, int64_t participants) {
@@ -71,7 +79,8 @@ class ProgramCost {
   }
 
   Cost communication(CollectiveKind kind, Bytes bytes, const GroupTopology& g) const {
-    const Seconds time = cost_.collectiveTime(kind, bytes, g).time;
+    const Estimate estimate = cost_.collectiveTime(kind, bytes, g);
+    const Seconds time = estimate.time;
     const double wire = wireBytes(kind, double(bytes.value), g.ranks);
     const auto demand = [&](BytesPerSecond bandwidth) {
       return time.value > 0 ? float(std::min(1.0, wire / bandwidth.value / time.value)) : 0.0f;
@@ -79,7 +88,7 @@ class ProgramCost {
     LinkDemand links;
     if (g.nodes > 1) links.network = demand(g.interBandwidth);
     if (g.ranksPerNode > 1) links.fabric = demand(g.intraBandwidth);
-    return {time, links};
+    return {time, links, evidenceOf(estimate)};
   }
 
   const Program& program_;
@@ -87,7 +96,7 @@ class ProgramCost {
   const CostModel& cost_;
   DeviceMesh mesh_;
   bool serial_;
-  std::vector<std::optional<Seconds>> operators_;
+  std::vector<std::optional<Estimate>> operators_;
   std::map<MeshAxes, GroupTopology> groups_;
   std::map<std::tuple<CollectiveKind, MeshAxes, int32_t, int64_t>, Cost> collectives_;
 };
@@ -165,10 +174,12 @@ InstructionTimes costProgram(const Program& program, const Cluster& cluster,
     std::vector<Seconds>& times = out.times.emplace_back();
     std::vector<LinkDemand>& demands = out.demands.emplace_back();
     std::vector<Seconds>& host = out.host.emplace_back();
+    std::vector<Evidence>& evidence = out.evidence.emplace_back();
     for (const Instruction& in : routine.instructions) {
       const Cost c = costs.of(in);
       times.push_back(c.time);
       demands.push_back(c.demand);
+      evidence.push_back(c.evidence);
       host.push_back(in.kind == Instruction::Kind::compute ? cost.hostTime(program.work[in.work])
                                                            : cost.hostCollectiveTime());
     }

@@ -27,6 +27,12 @@ struct SharedCores {
   double rate(double busy) const;
 };
 
+/// Where an instruction's time comes from: the Estimate without the time.
+struct Evidence {
+  float uncertainty = 0;
+  Provenance provenance = Provenance::analytic;
+};
+
 /// Seconds of each instruction alone on the machine: times[routine][instruction]. Sends carry the
 /// transfer's time, receives 0.
 struct InstructionTimes {
@@ -41,7 +47,8 @@ struct InstructionTimes {
   /// in program order. A message is kept until it is received: sends and receives both carry their
   /// own part of a transfer.
   bool serial = false;
-  SharedCores shared = {};  // where serial
+  SharedCores shared = {};                           // where serial
+  std::vector<std::vector<Evidence>> evidence = {};  // as times; empty: nobody asked
 };
 
 /// Asks the cost model once per distinct instruction (program_cost.cpp).

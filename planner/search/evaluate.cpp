@@ -4,18 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "planner/local_operator.h"
 #include "planner/lowering.h"
 
 namespace meshplan {
 namespace {
-
-// Relative standard deviations: of what a step waits for collectives and for the host, and of every
-// step, whatever it does (software and machines differ). From the residuals of whole steps,
-// docs/cost_model.md, "Intervals".
-constexpr double kCommunicationUncertainty = 0.4, kHostUncertainty = 0.25, kStepUncertainty = 0.07;
 
 double gib(Bytes b) {
   return static_cast<double>(b.value) / static_cast<double>(kGiB);
@@ -51,35 +45,6 @@ Rejection tooLarge(Bytes needed, Bytes limit, size_t stage, const std::string& o
           static_cast<double>(needed.value), static_cast<double>(limit.value)};
 }
 
-/// Standard deviation of a step on one rank class, in seconds over the sum: operators of one class
-/// err alike, classes and collectives independently of each other.
-double uncertaintyOf(const PlanContext& context, const Simulated& simulated, size_t rankClass) {
-  constexpr size_t kClasses = static_cast<size_t>(OpClass::opaque) + 1;
-  const Program& program = simulated.program;
-  std::vector<Estimate> work;
-  for (const OperatorWork& w : program.work) work.push_back(context.cost.operatorTime(w));
-  std::vector<double> calls(program.routines.size());
-  for (const Call& call : program.rankClasses[rankClass].calls) calls[call.routine] += 1;
-  std::array<double, kClasses> errors{};
-  double time = 0;
-  for (size_t r = 0; r < calls.size(); ++r)
-    for (const Instruction& i : program.routines[r].instructions) {
-      if (i.kind != Instruction::Kind::compute || calls[r] == 0) continue;
-      const double seconds = calls[r] * work[i.work].time.value;
-      time += seconds;
-      errors[static_cast<size_t>(program.work[i.work].def->opClass)] +=
-          seconds * work[i.work].uncertainty;
-    }
-  const double communication =
-      simulated.timeline.rankClasses[rankClass].time.exposedCommunication.value;
-  const double host = simulated.timeline.rankClasses[rankClass].time.host.value;
-  double square =
-      std::pow(communication * kCommunicationUncertainty, 2) + std::pow(host * kHostUncertainty, 2);
-  for (double e : errors) square += e * e;
-  const double sum = time + communication + host;
-  return sum > 0 ? std::sqrt(square + std::pow(kStepUncertainty * sum, 2)) / sum : 0;
-}
-
 }  // namespace
 
 PlanContext::PlanContext(const TrainingModel& m, const Cluster& c, const CostModel& k, Bytes limit)
@@ -105,8 +70,8 @@ Simulated simulatePlan(const PlanContext& context, const Plan& plan,
   Simulated result;
   const DeviceSpec& device = context.cluster.specs().front();
   result.program = lower(context.model, plan, reserveOf(device, plan.mesh));
-  result.timeline =
-      simulate(result.program, costProgram(result.program, context.cluster, context.cost), options);
+  result.times = costProgram(result.program, context.cluster, context.cost);
+  result.timeline = simulate(result.program, result.times, options);
   return result;
 }
 
@@ -138,7 +103,9 @@ PlanReport reportOf(const PlanContext& context, const Plan& plan, const Simulate
   r.peakMemory = fullest.peak;
   r.memoryByCategory = fullest.peakByCategory;
   r.peakOwner = ownerOf(context.model, simulated.program, r.peakStage, fullest);
-  r.uncertainty = uncertaintyOf(context, simulated, r.slowestStage);
+  r.evidence = stepEvidence(simulated.program, simulated.times, r.timeByCategory, r.slowestStage);
+  r.provenance = r.evidence.provenance();
+  r.uncertainty = r.evidence.uncertainty;
   r.dollarsPerStep = context.cluster.pricePerHour * devices /
                      static_cast<double>(context.cluster.deviceCount()) * seconds / 3600;
   r.feasible = r.peakMemory <= context.memoryLimit;

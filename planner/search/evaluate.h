@@ -7,6 +7,7 @@
 #include "core/plan.h"
 #include "core/timeline.h"
 #include "planner/cost_model.h"
+#include "planner/search/step_evidence.h"
 #include "planner/simulator.h"
 #include "planner/training_model.h"
 
@@ -32,6 +33,7 @@ struct PlanReport {
   std::string peakOwner;  // the operator that runs at the peak
   Provenance provenance = Provenance::analytic;
   double uncertainty = 0;
+  StepEvidence evidence;  // behind both
   double dollarsPerStep = 0;
 };
 
@@ -49,6 +51,7 @@ struct PlanContext {
 /// Program, times and timeline of one plan, for those who want to look inside.
 struct Simulated {
   Program program;
+  InstructionTimes times;
   Timeline timeline;
 };
 Simulated simulatePlan(const PlanContext& context, const Plan& plan,
