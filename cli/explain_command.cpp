@@ -121,6 +121,7 @@ class ExplainCommand : public Command {
         ->type_name("dp=8,tp=1,...");
     app.add_option("--trace", trace_, "Write the step as a trace (.json or .pftrace)")
         ->type_name("FILE");
+    profiles_.addTo(app);
     format_.addTo(app, {"table", "json"});
   }
 
@@ -129,7 +130,8 @@ class ExplainCommand : public Command {
     const StrategyFilter filter = parseStrategy(whyNot_);
     const PlanFile file = readPlanFile(path_);
     const Planning planning(file.model, file.plan.training,
-                            clusterFromJson(file.clusterJson, path_), file.memoryLimit);
+                            clusterFromJson(file.clusterJson, path_), file.memoryLimit,
+                            profiles_.use());
     const Plan plan = loadPlan(file, planning);
     PlanReport report = evaluatePlan(planning.context(), plan);
     report.label = "this plan";
@@ -237,6 +239,7 @@ class ExplainCommand : public Command {
   }
 
   FormatArgument format_;
+  ProfileArguments profiles_;
   std::string path_, whyNot_, trace_;
 };
 

@@ -13,10 +13,7 @@
 #include "core/error.h"
 #include "core/import/load_model.h"
 #include "core/import/model_config.h"
-#include "planner/analytic_cost.h"
 #include "planner/memory_model.h"
-#include "planner/profiled_cost.h"
-#include "profiles/profile_store.h"
 
 namespace meshplan {
 namespace {
@@ -27,24 +24,6 @@ Bytes smallestMemory(const Cluster& cluster) {
   Bytes least = usableMemory(cluster.specs().front());
   for (const DeviceSpec& spec : cluster.specs()) least = std::min(least, usableMemory(spec));
   return least;
-}
-
-/// Ranks of a host that its cores can run at once; 1 where every rank has a device of its own.
-int ranksAtOnce(const Cluster& cluster) {
-  if (cluster.coresPerNode == 0) return 1;
-  const int64_t atOnce = cluster.coresPerNode / cluster.specs().front().multiprocessors;
-  return static_cast<int>(std::clamp<int64_t>(atOnce, 1, cluster.devicesPerNode()));
-}
-
-std::unique_ptr<CostModel> costOf(const Cluster& cluster, RuntimeKind runtime,
-                                  const ProfileUse& profiles) {
-  const DeviceSpec& device = cluster.specs().front();
-  auto formula = std::make_unique<AnalyticCost>(device, runtime);
-  if (profiles.path.empty() || !std::filesystem::exists(profiles.path)) return formula;
-  const ProfileStore store(profiles.path, ProfileStore::Access::read);
-  return std::make_unique<ProfiledCost>(
-      std::move(formula), store.operators(device.name), store.collectives(device.name),
-      ProfileOptions{.busy = ranksAtOnce(cluster), .transport = profiles.transport});
 }
 
 bool isChromeTrace(const std::string& path) {
@@ -65,7 +44,7 @@ Planning::Planning(Model model, const ModelRequest& request, const TrainingOptio
       origins_(model.origins),
       training_(prepareTraining(model, options)),
       cluster_(std::move(cluster)),
-      cost_(costOf(cluster_, options.runtime, profiles)),
+      cost_(costsOf(cluster_, options.runtime, profiles)),
       userSetLimit_(memoryLimit.has_value()),
       context_(std::make_unique<PlanContext>(training_, cluster_, *cost_,
                                              memoryLimit.value_or(smallestMemory(cluster_)))) {
@@ -81,10 +60,10 @@ std::unique_ptr<Planning> loadPlanning(const ModelArguments& model,
   std::optional<Bytes> limit;
   if (!cluster.memoryLimit.empty()) limit = parseBytes(cluster.memoryLimit, "--memory-limit");
   const TrainingOptions options = training.options();
-  const std::string profiles = cluster.profiles.path();
-  return std::make_unique<Planning>(model.request(), options,
-                                    loadNamedCluster(cluster.cluster, cluster.device, profiles),
-                                    limit, ProfileUse{profiles});
+  const ProfileUse profiles = cluster.profiles.use();
+  return std::make_unique<Planning>(
+      model.request(), options, loadNamedCluster(cluster.cluster, cluster.device, profiles.path),
+      limit, profiles);
 }
 
 int64_t defaultGlobalBatch(const Planning& planning) {

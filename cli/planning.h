@@ -6,17 +6,12 @@
 #include <string>
 
 #include "cli/arguments.h"
+#include "cli/profile_cost.h"
 #include "core/plan_json.h"
 #include "core/trace_export.h"
 #include "planner/search/evaluate.h"
 
 namespace meshplan {
-
-/// The store of measurements to predict from (empty: none), and how ranks will communicate.
-struct ProfileUse {
-  std::string path = {};
-  std::string transport = "threads";
-};
 
 /// Everything that planning needs, loaded: model, training graph, cluster, costs. Warnings of the
 /// readers go to stderr. Fixed in memory, because the context refers to the rest.

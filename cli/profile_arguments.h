@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "cli/profile_cost.h"
+
 namespace CLI {
 class App;
 }
@@ -17,6 +19,8 @@ struct ProfileArguments {
   void addTo(CLI::App& app);
   /// Of the file that was named, else of the user's own store; empty for none.
   std::string path() const;
+  /// The same for predictions.
+  ProfileUse use() const { return {path(), {}, !file.empty()}; }
 };
 
 }  // namespace meshplan

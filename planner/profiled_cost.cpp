@@ -11,7 +11,15 @@ namespace {
 constexpr double kAssumedRepeat = 0.03;
 constexpr double kCorrection = 0.1;  // of a row of another number of busy ranks
 constexpr double kShortest = 1e-9;   // seconds; a formula's 0 has no ratio
-constexpr double kExplained = 0.5;   // from here on it is called interpolated
+constexpr double kOfOthers = 0.3;    // least share that an operator has to itself in its class
+constexpr size_t kFewestOfOthers = 4;
+constexpr double kExplained = 0.5;  // from here on it is called interpolated
+
+constexpr size_t kClass = 1, kOperator = 3;  // levels of ClassRatios
+
+double spread(double variance) {
+  return std::hypot(std::sqrt(variance), kAssumedRepeat);
+}
 
 double ratioOf(double seconds, double reference) {
   return std::log(std::max(seconds, kShortest) / reference);
@@ -58,16 +66,23 @@ void ProfiledCost::learn(std::span<const BusyRatios::Row> rows) {
     residuals.push_back({&r.row->work, ratioOf(r.seconds, reference(r.row->work, e))});
   }
   ratios_ = ClassRatios(residuals, uncertainty);
+  addFields(residuals, kOperator, 0);
+  addFields(residuals, kClass, kOfOthers);
+}
+
+void ProfiledCost::addFields(const std::vector<ClassRatios::Residual>& residuals, size_t level,
+                             double leastOwn) {
   std::unordered_map<uint64_t, std::vector<ResidualField::Point>> points;
   std::unordered_map<uint64_t, double> variances;
   for (const ClassRatios::Residual& r : residuals) {
     const ClassRatios::Ratio ratio = ratios_.of(*r.work);
-    const uint64_t kind = ClassRatios::kindsOf(*r.work).back();
+    const uint64_t kind = ClassRatios::kindsOf(*r.work)[level];
     points[kind].push_back({shapeOf(*r.work), r.value - ratio.mean});
-    variances[kind] = ratio.variance;
+    variances[kind] = std::max(variances[kind], ratio.variance);
   }
   for (auto& [kind, some] : points)
-    fields_.emplace(kind, ResidualField(std::move(some), variances[kind]));
+    if (leastOwn == 0 || some.size() >= kFewestOfOthers)
+      fields_.emplace(kind, ResidualField(std::move(some), variances[kind], leastOwn));
 }
 
 /// The formula's seconds; of work that it holds to be free, what a copy of the result would take.
@@ -92,14 +107,16 @@ Estimate ProfiledCost::operatorTime(const OperatorWork& work) const {
 Estimate ProfiledCost::estimate(const OperatorWork& work) const {
   const Estimate analytic = formula_->operatorTime(work);
   const ClassRatios::Ratio ratio = ratios_.of(work);
-  const auto field = fields_.find(ClassRatios::kindsOf(work).back());
-  if (field == fields_.end()) {
-    const double spread = std::max(std::sqrt(ratio.variance), kAssumedRepeat);
-    return {analytic.time * std::exp(ratio.mean), spread, Provenance::analytic};
-  }
+  const auto kinds = ClassRatios::kindsOf(work);
+  const auto own = fields_.find(kinds[kOperator]);
+  const auto field = own != fields_.end() ? own : fields_.find(kinds[kClass]);
+  if (field == fields_.end())
+    return {analytic.time * std::exp(ratio.mean), spread(ratio.variance), Provenance::analytic};
   const ResidualField::Answer a = field->second.at(shapeOf(work));
   const double seconds = reference(work, analytic) * std::exp(ratio.mean + a.residual);
-  return {Seconds(seconds), std::hypot(std::sqrt(a.variance), kAssumedRepeat),
+  if (field != own)
+    return {Seconds(seconds), spread(std::max(a.variance, ratio.variance)), Provenance::analytic};
+  return {Seconds(seconds), spread(a.variance),
           a.explained >= kExplained ? Provenance::interpolated : Provenance::analytic};
 }
 

@@ -30,7 +30,8 @@ struct ProfileOptions {
 ///   interpolated  the formula, times a ratio kriged from the shapes of the same operator, phase
 ///   and
 ///                 compute dtype that were timed, where these explain most of it
-///   analytic      the formula, times the ratio of the work's class on this device
+///   analytic      the formula, times the ratio of the work's class on this device, which follows
+///                 the shape as far as other operators, phases and shapes of the class tell
 /// with one standard deviation from the samples, from leave-one-out errors, from the class's
 /// residuals. Everything is prepared by the constructor; look-ups are thread-safe and do not
 /// allocate. Without rows it answers as the formula.
@@ -64,12 +65,14 @@ class ProfiledCost : public CostModel {
 
   void addExact(std::span<const BusyRatios::Row> rows);
   void learn(std::span<const BusyRatios::Row> rows);
+  void addFields(const std::vector<ClassRatios::Residual>& residuals, size_t level,
+                 double leastOwn);
   double reference(const OperatorWork& work, const Estimate& formula) const;
   Estimate estimate(const OperatorWork& work) const;
 
   std::unique_ptr<CostModel> formula_;
   std::unordered_map<uint64_t, Exact> exact_;           // by workKey
-  std::unordered_map<uint64_t, ResidualField> fields_;  // by the narrowest of ClassRatios::kindsOf
+  std::unordered_map<uint64_t, ResidualField> fields_;  // of operators and classes, by kind
   ClassRatios ratios_;
   std::array<double, kClasses> speedups_{};
   MeasuredCollectives collectives_;

@@ -8,7 +8,9 @@ namespace meshplan {
 namespace {
 
 constexpr double kRanges[] = {0.1, 0.35, 0.7, 1.4, 2.8, 5.6, 11};
-constexpr double kAssumedRange = 1.4;  // a factor of 4, where too few points tell
+constexpr double kOwn[] = {0, 0.1, 0.3, 0.6};
+// Where too few points tell: a factor of 4.
+constexpr double kAssumedRange = 1.4, kAssumedOwn = 0.1;
 constexpr size_t kFewest = 4;
 constexpr size_t kMostLeftOut = 400;
 constexpr double kPriorPoints = 2;     // that the given variance counts as
@@ -31,8 +33,12 @@ struct ResidualField::Neighbours {
   }
 };
 
-ResidualField::ResidualField(std::vector<Point> points, double variance)
-    : points_(std::move(points)), variance_(variance), range_(kAssumedRange) {
+ResidualField::ResidualField(std::vector<Point> points, double variance, double leastOwn)
+    : points_(std::move(points)),
+      variance_(variance),
+      range_(kAssumedRange),
+      own_(std::max(kAssumedOwn, leastOwn)),
+      leastOwn_(leastOwn) {
   mergeCoincident();
   double sum = kPriorPoints * variance;
   for (const Point& p : points_) sum += p.residual * p.residual;
@@ -41,7 +47,7 @@ ResidualField::ResidualField(std::vector<Point> points, double variance)
 }
 
 ResidualField::Answer ResidualField::at(const WorkShape& shape) const {
-  Answer a = krige(nearest(shape, kNone), range_);
+  Answer a = krige(nearest(shape, kNone), range_, own_);
   a.variance = a.variance * scale_ + scatter_;
   return a;
 }
@@ -53,18 +59,20 @@ ResidualField::Neighbours ResidualField::nearest(const WorkShape& shape, size_t 
   return near;
 }
 
-ResidualField::Answer ResidualField::krige(const Neighbours& near, double range) const {
+ResidualField::Answer ResidualField::krige(const Neighbours& near, double range, double own) const {
   // Cholesky factor of the correlations; `y` and `z` are the right sides solved forward.
   std::array<std::array<double, kNeighbours>, kNeighbours> l;
   std::array<double, kNeighbours> y, z;
   double residual = 0, explained = 0;
   for (size_t i = 0; i < near.count; ++i) {
     const Point& p = points_[near.index[i]];
-    double sumY = std::exp(-std::sqrt(near.squared[i]) / range), sumZ = p.residual;
+    const bool same = leastOwn_ == 0 && near.squared[i] < kCoincident;
+    double sumY = (same ? 1 : 1 - own) * std::exp(-std::sqrt(near.squared[i]) / range);
+    double sumZ = p.residual;
     double diagonal = 1 + kNugget;
     for (size_t j = 0; j < i; ++j) {
       const Point& q = points_[near.index[j]];
-      double c = std::exp(-std::sqrt(squaredDistance(p.shape, q.shape)) / range);
+      double c = (1 - own) * std::exp(-std::sqrt(squaredDistance(p.shape, q.shape)) / range);
       for (size_t k = 0; k < j; ++k) c -= l[i][k] * l[j][k];
       l[i][j] = c / l[j][j];
       diagonal -= l[i][j] * l[i][j];
@@ -104,24 +112,28 @@ void ResidualField::mergeCoincident() {
 }
 
 void ResidualField::fit() {
+  if (points_.empty()) return;
+  if (points_.size() < kFewest) return tryOut(kAssumedRange, own_);
+  for (double range : kRanges)
+    for (double own : kOwn)
+      if (own >= leastOwn_) tryOut(range, own);
+}
+
+void ResidualField::tryOut(double range, double own) {
   const size_t stride = std::max<size_t>(1, points_.size() / kMostLeftOut);
-  double best = 1e300;
-  for (double range : kRanges) {
-    if (points_.size() < kFewest && range != kAssumedRange) continue;
-    double squares = 0, scaled = 0;
-    size_t count = 0;
-    for (size_t i = 0; i < points_.size(); i += stride, ++count) {
-      const Answer a = krige(nearest(points_[i].shape, i), range);
-      const double error = a.residual - points_[i].residual;
-      squares += error * error;
-      scaled += error * error / std::max(a.variance, 1e-8);
-    }
-    if (count == 0 || squares >= best) continue;
-    best = squares;
-    range_ = range;
-    leaveOneOutError_ = std::sqrt(squares / double(count));
-    scale_ = (scaled + kPriorPoints) / (double(count) + kPriorPoints);
+  double squares = 0, scaled = 0, count = 0;
+  for (size_t i = 0; i < points_.size(); i += stride, ++count) {
+    const Answer a = krige(nearest(points_[i].shape, i), range, own);
+    const double error = a.residual - points_[i].residual;
+    squares += error * error;
+    scaled += error * error / std::max(a.variance, 1e-8);
   }
+  const double error = std::sqrt(squares / count);
+  if (error >= leaveOneOutError_) return;
+  leaveOneOutError_ = error;
+  range_ = range;
+  own_ = own;
+  scale_ = (scaled + kPriorPoints) / (count + kPriorPoints);
 }
 
 }  // namespace meshplan

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "core/import/load_model.h"
+#include "planner/profiled_cost.h"
 #include "profiles/catalog.h"
 #include "profiles/load_cluster.h"
 
@@ -118,7 +119,16 @@ std::unique_ptr<CostModel> StepPredictor::costOf(DeviceSpec spec,
   for (const auto& [key, value] : overrides_)
     if (key.first == spec.architecture || key.first == spec.name)
       spec.parameters[key.second] = {value, 0, "fit"};
-  return std::make_unique<Cost>(spec, runtime, overrides_);
+  auto formula = std::make_unique<Cost>(spec, runtime, overrides_);
+  const auto rows = learned_.find(spec.name);
+  if (rows == learned_.end()) return formula;
+  return std::make_unique<ProfiledCost>(std::move(formula), rows->second,
+                                        std::vector<CollectiveMeasurement>());
+}
+
+void StepPredictor::learn(const std::string& device, std::vector<OperatorMeasurement> rows) {
+  learned_[device] = std::move(rows);
+  costs_.clear();
 }
 
 const CostModel& StepPredictor::queuedCost(const std::string& device) {
@@ -137,7 +147,8 @@ PlanReport StepPredictor::predict(const Step& step) {
   }
   Simulated simulated;
   if (p.program.routines.empty()) p.program = simulatePlan(p.context(), *p.plan, {}).program;
-  simulated.timeline = simulate(p.program, costProgram(p.program, *p.cluster, *p.cost), {});
+  simulated.times = costProgram(p.program, *p.cluster, *p.cost);
+  simulated.timeline = simulate(p.program, simulated.times, {});
   simulated.program = std::move(p.program);
   PlanReport report = reportOf(p.context(), *p.plan, simulated);
   p.program = std::move(simulated.program);

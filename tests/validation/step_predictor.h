@@ -9,6 +9,7 @@
 #include "core/model.h"
 #include "planner/analytic_cost.h"
 #include "planner/search/search.h"
+#include "profiles/measurement.h"
 
 namespace meshplan {
 
@@ -47,6 +48,8 @@ class StepPredictor {
   /// planner/device_parameters.h, a runtime one of planner/runtime_parameters.h, or a link
   /// (by name or kind) one of planner/link_parameters.h.
   void override(const std::string& architecture, const std::string& parameter, double value);
+  /// From now on a device (by its catalogue name) is predicted from these measurements too.
+  void learn(const std::string& device, std::vector<OperatorMeasurement> rows);
 
  private:
   struct Prepared;
@@ -59,6 +62,7 @@ class StepPredictor {
   std::map<std::string, std::unique_ptr<Cluster>> clusters_;
   std::map<std::string, std::unique_ptr<Prepared>> steps_;
   std::map<std::pair<std::string, std::string>, double> overrides_;
+  std::map<std::string, std::vector<OperatorMeasurement>> learned_;
   std::map<std::string, std::unique_ptr<CostModel>> costs_;
 };
 

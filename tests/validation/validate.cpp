@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Predicts every row of every table of measurements in a folder and prints how far off the
-// predictions are. `meshplan-validate DIR [--format table|json] [--rows] [--table NAME]`.
+// predictions are. `meshplan-validate DIR [--format table|json] [--rows] [--table NAME] [--learn
+// TABLE]`.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -11,6 +12,7 @@
 
 #include "core/error.h"
 #include "tests/validation/fit.h"
+#include "tests/validation/learning.h"
 #include "tests/validation/mapping.h"
 #include "tests/validation/statistics.h"
 
@@ -21,7 +23,7 @@ using nlohmann::ordered_json;
 using Rows = std::vector<const Prediction*>;
 
 struct Options {
-  std::string folder, format = "table", only;
+  std::string folder, format = "table", only, learn;
   std::vector<std::string> settings, free;
   bool rows = false;
 };
@@ -246,6 +248,15 @@ void printJson(const std::vector<Prediction>& all) {
   fmt::print("{}\n", tables.dump(1));
 }
 
+int learn(const Options& options, const std::vector<Table>& tables, StepPredictor& predictor,
+          const std::vector<Prediction>& before) {
+  const auto lessons = lessonsOf(readOperatorTables(options.folder), options.learn);
+  for (const auto& [device, rows] : lessons) predictor.learn(device, rows);
+  const std::vector<Prediction> after = predictAll(tables, predictor);
+  fmt::print("{}", learningText(before, after, lessons, options.learn));
+  return 0;
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Compares predictions with published measurements");
   Options options;
@@ -254,6 +265,10 @@ int run(int argc, char** argv) {
       ->check(CLI::IsMember({"table", "json"}));
   app.add_flag("--rows", options.rows, "Print every prediction");
   app.add_option("--table", options.only, "Only tables whose name contains this");
+  app.add_option("--learn", options.learn,
+                 "Predict before and after learning from half of the tables of operators whose "
+                 "name contains this, by device")
+      ->type_name("TABLE");
   app.add_option("--set", options.settings, "Another value of a device parameter")
       ->type_name("ARCHITECTURE:PARAMETER=VALUE");
   app.add_option("--fit", options.free, "Fit these device parameters to half of the rows first")
@@ -264,6 +279,7 @@ int run(int argc, char** argv) {
   const std::vector<Table> tables = readTables(options);
   fitFree(options, tables, predictor);
   const std::vector<Prediction> all = predictAll(tables, predictor);
+  if (!options.learn.empty()) return learn(options, tables, predictor, all);
   if (options.format == "json") {
     printJson(all);
     return 0;

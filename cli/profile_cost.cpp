@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/profile_cost.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include "cli/human.h"
+#include "cli/terminal.h"
+#include "core/error.h"
+#include "planner/analytic_cost.h"
+#include "planner/profiled_cost.h"
+#include "profiles/profile_store.h"
+
+namespace meshplan {
+namespace {
+
+struct Rows {
+  std::vector<OperatorMeasurement> operators;
+  std::vector<CollectiveMeasurement> collectives;
+};
+
+/// Ranks of a host that its cores can run at once; 1 where every rank has a device of its own.
+int ranksAtOnce(const Cluster& cluster) {
+  if (cluster.coresPerNode == 0) return 1;
+  const int64_t atOnce = cluster.coresPerNode / cluster.specs().front().multiprocessors;
+  return static_cast<int>(std::clamp<int64_t>(atOnce, 1, cluster.devicesPerNode()));
+}
+
+Rows rowsOf(const std::string& device, const ProfileUse& profiles) {
+  if (profiles.path.empty()) return {};
+  if (!profiles.named && !std::filesystem::exists(profiles.path)) return {};
+  try {
+    const ProfileStore store(profiles.path, ProfileStore::Access::read);
+    return {store.operators(device), store.collectives(device)};
+  } catch (const Error& e) {
+    if (profiles.named) throw;
+    warn(fmt::format("{}; predicting without measurements", e.what()));
+    return {};
+  }
+}
+
+std::string sourceText(const Samples& samples, const Source& source) {
+  return fmt::format("{} ({} of {:%F})", secondsText(samples.median), originName(source.origin),
+                     fmt::gmtime(static_cast<std::time_t>(source.time)));
+}
+
+void tell(const std::vector<Contradiction>& all) {
+  if (all.empty()) return;
+  const Contradiction& c = all.front();
+  warn(fmt::format(
+      "{}, e.g. {}: {} against {}; `meshplan profiles show` lists them",
+      all.size() == 1 ? "a measurement contradicts the one that counts"
+                      : fmt::format("{} measurements contradict those that count", all.size()),
+      c.work, sourceText(c.counted, c.countedSource), sourceText(c.other, c.otherSource)));
+}
+
+}  // namespace
+
+std::unique_ptr<CostModel> costsOf(const Cluster& cluster, RuntimeKind runtime,
+                                   const ProfileUse& profiles) {
+  const DeviceSpec& device = cluster.specs().front();
+  auto formula = std::make_unique<AnalyticCost>(device, runtime);
+  const Rows rows = rowsOf(device.name, profiles);
+  if (rows.operators.empty() && rows.collectives.empty()) return formula;
+  ProfileOptions options{.busy = ranksAtOnce(cluster), .transport = profiles.transport};
+  if (options.transport.empty())
+    options.transport = device.architecture == "cpu" ? "threads" : "nccl";
+  auto cost =
+      std::make_unique<ProfiledCost>(std::move(formula), rows.operators, rows.collectives, options);
+  tell(cost->contradictions());
+  return cost;
+}
+
+}  // namespace meshplan
