@@ -17,6 +17,7 @@ std::unique_ptr<Command> profilesListCommand(CLI::App& parent);
 std::unique_ptr<Command> profilesShowCommand(CLI::App& parent);
 std::unique_ptr<Command> profilesMergeCommand(CLI::App& parent);
 std::unique_ptr<Command> profilesExportCommand(CLI::App& parent);
+std::unique_ptr<Command> profilesImportCommand(CLI::App& parent);
 
 /// The store that these work on. Throws Error(usage) for none.
 std::string storePath(const ProfileArguments& profiles);

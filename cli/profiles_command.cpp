@@ -22,13 +22,14 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr const char* kDescription =
-    "Shows, merges and exports what was measured.\n"
+    "Shows, merges, exports and imports what was measured.\n"
     "\n"
     "Examples:\n"
     "  meshplan profiles list\n"
     "  meshplan profiles show A100-SXM-80GB --rows collectives\n"
     "  meshplan profiles merge node1.db node2.db\n"
-    "  meshplan profiles export measured.csv --rows operators\n";
+    "  meshplan profiles export measured.csv --rows operators\n"
+    "  meshplan profiles import all_reduce.log trace.json.gz\n";
 
 class ListCommand : public Command {
  public:
@@ -145,8 +146,8 @@ class ProfilesCommand : public Command {
  public:
   explicit ProfilesCommand(CLI::App& app) : Command(&app) {
     app.require_subcommand(1);
-    for (auto* make :
-         {profilesListCommand, profilesShowCommand, profilesMergeCommand, profilesExportCommand})
+    for (auto* make : {profilesListCommand, profilesShowCommand, profilesMergeCommand,
+                       profilesExportCommand, profilesImportCommand})
       actions_.push_back(make(app));
   }
 

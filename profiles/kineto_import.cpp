@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
+#include "core/error.h"
 #include "profiles/collective_matcher.h"
 #include "profiles/kineto_events.h"
 #include "profiles/operator_trace.h"
@@ -198,24 +199,30 @@ std::string librariesOf(const KinetoHeader& header) {
   return text;
 }
 
+void importRank(const std::string& path, int64_t file, const ImportOptions& options,
+                CollectiveMatcher& matcher, ImportCollector& collector) {
+  RankTrace trace;
+  const KinetoHeader header = trace.read(path);
+  const std::string device =
+      importedDevice(options, trace.hasKernels() ? header.device.name : std::string(),
+                     header.device.memory, header.device.multiprocessors, collector);
+  collector.setOrigin({device, {}, librariesOf(header)}, importedSource(path));
+  if (!trace.hasKernels()) collector.note("no kernels in " + path + ": the host's times are taken");
+  trace.addCollectives(header, file, matcher, collector);
+  trace.collectOperators(collector);
+}
+
 }  // namespace
 
 void importKineto(const std::vector<std::string>& paths, const ImportOptions& options,
                   ImportCollector& collector) {
   CollectiveMatcher matcher;
   int64_t file = 0;
-  for (const std::string& path : paths) {
-    RankTrace trace;
-    const KinetoHeader header = trace.read(path);
-    const std::string device =
-        importedDevice(options, trace.hasKernels() ? header.device.name : std::string(),
-                       header.device.memory, header.device.multiprocessors, collector);
-    collector.setOrigin({device, {}, librariesOf(header)}, importedSource(path));
-    if (!trace.hasKernels())
-      collector.note("no kernels in " + path + ": the host's times are taken");
-    trace.addCollectives(header, file++, matcher, collector);
-    trace.collectOperators(collector);
-  }
+  for (const std::string& path : paths) try {
+      importRank(path, file++, options, matcher, collector);
+    } catch (const Error& e) {
+      throw e.inFile(path);
+    }
   matcher.collect("nccl", collector);
 }
 
