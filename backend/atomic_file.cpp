@@ -56,7 +56,10 @@ int openBeside(const std::string& path, std::string& name) {
     const bool busy = ::flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     if (!busy && isNamed(file, name)) {
       if (::ftruncate(file, 0) == 0) return file;
+      const int error = errno;
+      ::unlink(name.c_str());
       ::close(file);
+      errno = error;
       return -1;
     }
     ::close(file);
