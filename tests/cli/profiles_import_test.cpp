@@ -66,7 +66,7 @@ TEST_F(ProfilesImport, ADryRunShowsTheSameAndWritesNothing) {
   const CommandResult dry = import("--dry-run " + trace());
   ASSERT_EQ(dry.exitCode, 0) << dry.err;
   EXPECT_THAT(dry.out, HasSubstr("would take: 3 operator times and 0 collective times"));
-  EXPECT_THAT(dry.out, HasSubstr("75 % of the time"));
+  EXPECT_THAT(dry.out, HasSubstr("75.0 % of the time"));
   EXPECT_FALSE(std::filesystem::exists(store_));
 }
 
