@@ -15,6 +15,7 @@
 #include "core/error.h"
 #include "profiles/load_cluster.h"
 #include "profiles/profile_store.h"
+#include "profiles/set_aside.h"
 
 namespace meshplan {
 namespace {
@@ -78,8 +79,9 @@ Cluster loadLocalCluster(int count, const std::string& profiles) {
   auto device = knownDevice(environment, profiles);
   if (!device) {
     device = measureDevice(ranks, environment);
-    if (!profiles.empty())
-      ProfileStore(profiles).add(environment, device->device, device->link, device->time);
+    OpenedStore opened = openOrSetAside(profiles);
+    if (!opened.message.empty()) warn(opened.message);
+    if (opened.store) opened.store->add(environment, device->device, device->link, device->time);
   }
   DeviceSpec share = device->device;
   share.memory = physicalMemory() / count;

@@ -17,6 +17,7 @@
 #include "cli/terminal.h"
 #include "core/error.h"
 #include "planner/search/search.h"
+#include "profiles/set_aside.h"
 
 namespace meshplan {
 namespace {
@@ -74,7 +75,11 @@ class MeasureCommand : public Command {
     if (path.empty())
       throw Error(ErrorKind::usage, "there is no profile store to write to",
                   "name one with --profiles FILE");
-    ProfileStore store(path);
+    OpenedStore opened = openOrSetAside(path);
+    if (!opened.store)
+      throw Error(ErrorKind::runtime, opened.message, "name another store with --profiles FILE");
+    if (!opened.message.empty()) warn(opened.message);
+    ProfileStore& store = *opened.store;
     begin_ = Clock::now();
     for (int64_t ranks : ranks_) measure(static_cast<int>(ranks), store);
     clearProgress();

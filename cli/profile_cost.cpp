@@ -5,23 +5,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <optional>
 
 #include "cli/human.h"
 #include "cli/terminal.h"
-#include "core/error.h"
 #include "planner/analytic_cost.h"
 #include "planner/profiled_cost.h"
-#include "profiles/profile_store.h"
+#include "profiles/known_profiles.h"
 
 namespace meshplan {
 namespace {
-
-struct Rows {
-  std::vector<OperatorMeasurement> operators;
-  std::vector<CollectiveMeasurement> collectives;
-};
 
 /// Ranks of a host that its cores can run at once; 1 where every rank has a device of its own.
 int ranksAtOnce(const Cluster& cluster) {
@@ -30,17 +22,14 @@ int ranksAtOnce(const Cluster& cluster) {
   return static_cast<int>(std::clamp<int64_t>(atOnce, 1, cluster.devicesPerNode()));
 }
 
-Rows rowsOf(const std::string& device, const ProfileUse& profiles) {
+/// The rows of the store and of those that ship; a store that was named must be sound.
+KnownProfiles rowsOf(const std::string& device, const ProfileUse& profiles) {
   if (profiles.path.empty()) return {};
-  if (!profiles.named && !std::filesystem::exists(profiles.path)) return {};
-  try {
-    const ProfileStore store(profiles.path, ProfileStore::Access::read);
-    return {store.operators(device), store.collectives(device)};
-  } catch (const Error& e) {
-    if (profiles.named) throw;
-    warn(fmt::format("{}; predicting without measurements", e.what()));
-    return {};
-  }
+  if (profiles.named) ProfileStore(profiles.path, ProfileStore::Access::read);
+  KnownProfiles known = knownProfiles(profiles.path, device);
+  for (const std::string& problem : known.problems)
+    warn(problem + "; predicting without its measurements");
+  return known;
 }
 
 std::string sourceText(const Samples& samples, const Source& source) {
@@ -64,7 +53,7 @@ std::unique_ptr<CostModel> costsOf(const Cluster& cluster, RuntimeKind runtime,
                                    const ProfileUse& profiles) {
   const DeviceSpec& device = cluster.specs().front();
   auto formula = std::make_unique<AnalyticCost>(device, runtime);
-  const Rows rows = rowsOf(device.name, profiles);
+  const KnownProfiles rows = rowsOf(device.name, profiles);
   if (rows.operators.empty() && rows.collectives.empty()) return formula;
   ProfileOptions options{.busy = ranksAtOnce(cluster), .transport = profiles.transport};
   if (options.transport.empty())
