@@ -206,6 +206,10 @@ StreamOptions streamOptions(const EnvironmentVariable& environment) {
   return options;
 }
 
+bool isOneHost(const LaunchInfo& launch) {
+  return launch.localSize == launch.size || isLoopback(launch.address);
+}
+
 bool usesMpi(bool oneHost) {
   const std::string asked = Variables(processEnvironment).text("MESHPLAN_COMMUNICATOR");
   if (!asked.empty() && asked != "mpi" && asked != "sockets")
@@ -250,11 +254,15 @@ LaunchInfo readLaunch() {
   return readLaunch(processEnvironment);
 }
 
+std::string transportOf(const LaunchInfo& launch) {
+  if (launch.launcher == Launcher::none) return "threads";
+  return launch.launcher == Launcher::mpirun && usesMpi(isOneHost(launch)) ? "mpi" : "sockets";
+}
+
 std::unique_ptr<Communicator> connect(const LaunchInfo& launch) {
   const StreamOptions options = streamOptions(processEnvironment);
-  const bool oneHost = launch.localSize == launch.size || isLoopback(launch.address);
-  if (launch.launcher == Launcher::mpirun && usesMpi(oneHost))
-    return connectMpi(launch.rank, launch.size, options);
+  const bool oneHost = isOneHost(launch);
+  if (transportOf(launch) == "mpi") return connectMpi(launch.rank, launch.size, options);
   Rendezvous meeting;
   meeting.rank = launch.rank;
   meeting.size = launch.size;

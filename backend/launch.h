@@ -43,4 +43,8 @@ LaunchInfo readLaunch();  // this process' environment
 /// MESHPLAN_STRAGGLER_SECONDS (30) later.
 std::unique_ptr<Communicator> connect(const LaunchInfo& launch);
 
+/// What carries the messages of that communicator, as profiles call it: "sockets" or "mpi";
+/// "threads" where nothing was launched.
+std::string transportOf(const LaunchInfo& launch);
+
 }  // namespace meshplan

@@ -73,8 +73,9 @@ std::optional<int> localRankCount(const std::string& cluster) {
   return ranks;
 }
 
-Cluster loadLocalCluster(int count, const std::string& profiles) {
-  const LocalRanks ranks = localRanks(count);
+Cluster loadLocalCluster(int count, const std::string& profiles, int threads) {
+  LocalRanks ranks = localRanks(count);
+  if (threads > 0) ranks.threads = threads;
   const Environment environment = localEnvironment(ranks);
   auto device = knownDevice(environment, profiles);
   if (!device) {

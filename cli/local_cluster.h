@@ -14,8 +14,8 @@ std::optional<int> localRankCount(const std::string& cluster);
 
 /// So many ranks of this machine's processor, with the device and the link between ranks that the
 /// profile store knows; else they are measured now, in about two seconds, and stored there unless
-/// `profiles` is empty.
-Cluster loadLocalCluster(int ranks, const std::string& profiles);
+/// `profiles` is empty. Each has its share of the cores in threads, unless `threads` says how many.
+Cluster loadLocalCluster(int ranks, const std::string& profiles, int threads = 0);
 
 /// "local" and "local:4", or what loadCluster (profiles/load_cluster.h) understands.
 Cluster loadNamedCluster(const std::string& text, const std::string& device,

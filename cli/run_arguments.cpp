@@ -109,8 +109,12 @@ void RunArguments::addTo(CLI::App& app) {
       ->type_name("plan.json")
       ->excludes("--strategy");
   addTraining(app);
-  app.add_option("--trace", trace, "Write the last step as it was measured (.json or .pftrace)")
+  app.add_option("--trace", trace,
+                 "Write the step of median length as it was measured (.json or .pftrace)")
       ->type_name("FILE");
+  app.add_flag("--no-profile", noProfile, "Record no times, and store nothing about the run")
+      ->excludes("--trace");
+  profiles.addTo(app);
   format.addTo(app, {"table", "json"});
 }
 
@@ -195,7 +199,8 @@ std::vector<std::string> RunArguments::shared() const {
           fmt::format("--resume {}", settings.resume),
           fmt::format("--checkpoint {}", settings.checkpoint),
           fmt::format("--checkpoint-every {}", settings.checkpointEvery),
-          fmt::format("--trace {}", trace)};
+          fmt::format("--trace {}", trace),
+          noProfile ? "--no-profile" : "no --no-profile"};
 }
 
 }  // namespace meshplan

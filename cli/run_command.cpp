@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <ctime>
 
 #include "backend/comm/in_process.h"
 #include "backend/cores.h"
@@ -86,12 +87,19 @@ class RunCommand : public Command {
   int runOnThreads(int64_t ranks) {
     catchInterrupts();
     const HostShare share = shareCores(static_cast<int>(ranks));
-    const RunPlan chosen = chooseRunPlan(arguments_, ranks, memoryPerRank(share));
-    RunRanks run(arguments_, chosen);
+    const RunMachine machine = machineOf(share, "threads", true);
+    const RunPlan chosen = chooseRunPlan(arguments_, ranks, machine);
+    RunRanks run(arguments_, chosen, machine);
     run.announce(share, true);
     runInProcess(static_cast<int>(ranks), [&](Communicator& world) { run.train(world); });
     run.finish(true);
     return interrupted() ? kInterrupted : 0;
+  }
+
+  RunMachine machineOf(const HostShare& share, const std::string& transport, bool stores) const {
+    return {memoryPerRank(share), true,
+            stores ? usableStore(arguments_.profiles.path()) : std::string(), transport,
+            std::time(nullptr)};
   }
 
   void checkLaunch(const LaunchInfo& launch) const {
@@ -112,8 +120,10 @@ class RunCommand : public Command {
     catchInterrupts();
     try {
       const HostShare share = shareCores(*world);
-      const RunPlan chosen = agreeOnRunPlan(*world, arguments_, memoryPerRank(share));
-      RunRanks run(arguments_, chosen);
+      RunMachine machine = machineOf(share, transportOf(launch), world->rank() == 0);
+      machine.oneHost = share.ranks == world->size();
+      const RunPlan chosen = agreeOnRunPlan(*world, arguments_, machine);
+      RunRanks run(arguments_, chosen, machine);
       run.announce(share, world->rank() == 0);
       run.train(*world);
       run.finish(world->rank() == 0);

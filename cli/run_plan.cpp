@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "cli/human.h"
+#include "cli/local_cluster.h"
 #include "cli/terminal.h"
 #include "core/error.h"
 #include "planner/search/search.h"
@@ -38,18 +39,30 @@ void checkAgainstPlan(const RunArguments& arguments, const Plan& plan) {
                        "leave --optimizer out, or plan again");
 }
 
-std::unique_ptr<Planning> planningOf(const RunArguments& arguments, const PlanFile& file) {
+Cluster clusterOf(const RunArguments& arguments, int64_t ranks, const RunMachine& machine) {
+  if (machine.profiles.empty() || !machine.oneHost)
+    return loadCluster(fmt::format("{}xCPU", ranks));
+  return loadLocalCluster(static_cast<int>(ranks), machine.profiles,
+                          static_cast<int>(arguments.threads));
+}
+
+ProfileUse profilesOf(const RunMachine& machine) {
+  return {machine.oneHost ? machine.profiles : std::string(), machine.transport};
+}
+
+std::unique_ptr<Planning> planningOf(const RunArguments& arguments, const PlanFile& file,
+                                     const RunMachine& machine) {
   const ModelRequest request =
       arguments.model.source.empty() ? file.model : arguments.model.request();
   return std::make_unique<Planning>(request, file.plan.training,
-                                    loadCluster(fmt::format("{}xCPU", file.plan.mesh.ranks())),
-                                    std::nullopt);
+                                    clusterOf(arguments, file.plan.mesh.ranks(), machine),
+                                    std::nullopt, profilesOf(machine));
 }
 
-RunPlan planOfFile(const RunArguments& arguments) {
+RunPlan planOfFile(const RunArguments& arguments, const RunMachine& machine) {
   const PlanFile file = readPlanFile(arguments.plan);
   checkAgainstPlan(arguments, file.plan);
-  RunPlan chosen{planningOf(arguments, file), {}};
+  RunPlan chosen{planningOf(arguments, file, machine), {}};
   try {
     chosen.report = evaluatePlan(chosen.planning->context(), planOf(file, *chosen.planning));
   } catch (const Error& error) {
@@ -71,9 +84,10 @@ Error noPlan(const SearchResult& result, int64_t ranks, Bytes memory) {
                "loosen --strategy, or choose a --global-batch that more numbers divide");
 }
 
-RunPlan searchPlan(const RunArguments& arguments, int64_t ranks, Bytes memory) {
+RunPlan searchPlan(const RunArguments& arguments, int64_t ranks, const RunMachine& machine) {
   RunPlan chosen{std::make_unique<Planning>(arguments.model.request(), arguments.training.options(),
-                                            loadCluster(fmt::format("{}xCPU", ranks)), memory),
+                                            clusterOf(arguments, ranks, machine), machine.memory,
+                                            profilesOf(machine)),
                  {}};
   SearchOptions options;
   options.filter = parseStrategy(arguments.strategy);
@@ -82,7 +96,7 @@ RunPlan searchPlan(const RunArguments& arguments, int64_t ranks, Bytes memory) {
   options.threads = static_cast<int>(std::max(std::thread::hardware_concurrency(), 1u));
   options.stop = interrupted;
   SearchResult result = searchPlans(chosen.planning->context(), options);
-  if (result.plans.empty()) throw noPlan(result, ranks, memory);
+  if (result.plans.empty()) throw noPlan(result, ranks, machine.memory);
   chosen.report = std::move(result.plans.front());
   return chosen;
 }
@@ -109,7 +123,7 @@ void compareOptions(Communicator& world, const RunArguments& arguments) {
 
 RunPlan planOfRankZero(const RunArguments& arguments, const std::string& text) {
   const PlanFile file = planFromJson(text, "the plan of rank 0");
-  RunPlan chosen{planningOf(arguments, file), {}};
+  RunPlan chosen{planningOf(arguments, file, {}), {}};
   chosen.report.plan = planOf(file, *chosen.planning);
   return chosen;
 }
@@ -123,15 +137,16 @@ int64_t ranksToRun(const RunArguments& arguments) {
   return file.plan.mesh.ranks();
 }
 
-RunPlan chooseRunPlan(const RunArguments& arguments, int64_t ranks, Bytes memory) {
-  if (arguments.plan.empty()) return searchPlan(arguments, ranks, memory);
-  RunPlan chosen = planOfFile(arguments);
-  if (chosen.report.peakMemory > memory)
-    throw tooLarge(chosen.report.peakMemory, memory).inFile(arguments.plan);
+RunPlan chooseRunPlan(const RunArguments& arguments, int64_t ranks, const RunMachine& machine) {
+  if (arguments.plan.empty()) return searchPlan(arguments, ranks, machine);
+  RunPlan chosen = planOfFile(arguments, machine);
+  if (chosen.report.peakMemory > machine.memory)
+    throw tooLarge(chosen.report.peakMemory, machine.memory).inFile(arguments.plan);
   return chosen;
 }
 
-RunPlan agreeOnRunPlan(Communicator& world, const RunArguments& arguments, Bytes memory) {
+RunPlan agreeOnRunPlan(Communicator& world, const RunArguments& arguments,
+                       const RunMachine& machine) {
   compareOptions(world, arguments);
   if (world.rank() != 0) return planOfRankZero(arguments, fromRankZero(world, {}));
   if (!arguments.plan.empty() && ranksToRun(arguments) != world.size())
@@ -139,7 +154,7 @@ RunPlan agreeOnRunPlan(Communicator& world, const RunArguments& arguments, Bytes
         arguments,
         fmt::format("{} ranks, and {} were started", ranksToRun(arguments), world.size()),
         "start as many as the plan is for");
-  RunPlan chosen = chooseRunPlan(arguments, world.size(), memory);
+  RunPlan chosen = chooseRunPlan(arguments, world.size(), machine);
   fromRankZero(world, planToJson(planFileOf(*chosen.planning, chosen.report)));
   return chosen;
 }

@@ -3,10 +3,10 @@
 
 #include <fmt/format.h>
 
-#include <type_traits>
+#include <ctime>
 
-#include "backend/clock_profiler.h"
 #include "backend/cpu/cpu_device.h"
+#include "backend/gather_steps.h"
 #include "backend/onnx_weights.h"
 #include "cli/planning.h"
 #include "cli/terminal.h"
@@ -14,8 +14,6 @@
 
 namespace meshplan {
 namespace {
-
-static_assert(std::is_trivially_copyable_v<Span>);
 
 TrainingTask taskOf(const RunPlan& chosen, const Program& program) {
   const TrainingModel& model = chosen.planning->training();
@@ -25,21 +23,22 @@ TrainingTask taskOf(const RunPlan& chosen, const Program& program) {
 
 constexpr const char* kRandom = "random";  // --weights
 
-/// Whether this rank is the one of its stage whose steps are traced.
-bool represents(const MeshCoordinates& at) {
-  return at[0] == 0 && at[1] == 0 && at[2] == 0;
-}
+constexpr size_t kRecordedSteps = 32;  // the last ones, of every rank
 
 }  // namespace
 
-RunRanks::RunRanks(const RunArguments& arguments, const RunPlan& chosen)
+RunRanks::RunRanks(const RunArguments& arguments, const RunPlan& chosen, const RunMachine& machine)
     : arguments_(arguments),
       chosen_(chosen),
+      machine_(machine),
       program_(lower(chosen.planning->training(), chosen.report.plan, {}, LoweredFor::execution)),
       task_(taskOf(chosen, program_)),
-      log_(arguments, chosen) {}
+      log_(arguments, chosen) {
+  measured_.started = machine.started;
+}
 
 void RunRanks::announce(const HostShare& share, bool prints) {
+  share_ = share;
   threads_ = arguments_.threads > 0 ? static_cast<int>(arguments_.threads) : share.threads;
   readModelValues(prints);
   if (!prints) return;
@@ -69,10 +68,9 @@ void RunRanks::readModelValues(bool prints) {
 
 void RunRanks::train(Communicator& world) {
   CpuDevice device(threads_);
-  const MeshCoordinates at = program_.mesh.coordinates(world.rank());
-  // Hosts have clocks of their own; the barrier ends everywhere at about the same time.
-  world.barrier();
-  ClockProfiler profiler(program_, static_cast<int>(at.back()), ClockProfiler::Clock::now());
+  const auto stage = static_cast<int>(program_.mesh.coordinates(world.rank()).back());
+  StepRecorder recorder(program_, stage, commonEpoch(world), kRecordedSteps,
+                        share_.ranks * threads_ > share_.cores);
   TrainingSettings settings = arguments_.settings;
   settings.modelValues = &modelValues_;
   settings.notSaved = [](int64_t step, const Error& error) {
@@ -80,38 +78,45 @@ void RunRanks::train(Communicator& world) {
   };
   if (settings.weights == kRandom) settings.weights.clear();
   settings.optimizer.kind = chosen_.report.plan.training.optimizer;
-  if (!arguments_.trace.empty() && represents(at)) settings.profiler = &profiler;
+  if (!arguments_.noProfile) settings.profiler = &recorder;
+  int64_t steps = 0;
+  Bytes arena;
   trainRank(task_, settings, device, world, [&](const StepReport& report) {
+    ++steps;
+    arena = report.arena;
     if (world.rank() == 0) log_.add(report);
     return !interrupted();
   });
-  if (!arguments_.trace.empty()) gatherSpans(world, profiler.spans());
+  if (!arguments_.noProfile) gather(world, recorder, steps, arena);
 }
 
-void RunRanks::gatherSpans(Communicator& world, const std::vector<Span>& mine) {
-  auto count = static_cast<int64_t>(mine.size());
-  if (world.rank() != 0) {
-    if (!represents(program_.mesh.coordinates(world.rank()))) return;
-    world.send(&count, sizeof count, 0);
-    world.send(mine.data(), count * static_cast<int64_t>(sizeof(Span)), 0);
-    return;
-  }
-  spans_ = mine;
-  for (int rank = 1; rank < world.size(); ++rank) {
-    if (!represents(program_.mesh.coordinates(rank))) continue;
-    world.receive(&count, sizeof count, rank);
-    const size_t before = spans_.size();
-    spans_.resize(before + static_cast<size_t>(count));
-    world.receive(spans_.data() + before, count * static_cast<int64_t>(sizeof(Span)), rank);
-  }
+void RunRanks::gather(Communicator& world, const StepRecorder& recorder, int64_t steps,
+                      Bytes arena) {
+  const int64_t kept = std::min<int64_t>(steps - warmUpSteps(steps), kRecordedSteps);
+  std::vector<RankSteps> all =
+      gatherSteps(world, {world.rank(), {recorder.steps().end() - kept, recorder.steps().end()}});
+  auto peak = static_cast<double>(arena.value);
+  world.allReduce(&peak, 1, DType::f64, ReduceOp::max);
+  if (world.rank() != 0) return;
+  measured_.ranks = std::move(all);
+  measured_.peak = Bytes(static_cast<int64_t>(peak));
 }
 
-void RunRanks::finish(bool prints) const {
-  if (!prints) return;
-  log_.finish();
-  if (arguments_.trace.empty()) return;
-  const Timeline timeline = measuredTimeline(program_, spans_);
-  writeTrace(arguments_.trace, program_, {{&timeline, ""}}, task_.graph);
+RunRecord RunRanks::finish(bool prints) {
+  if (!prints) return {};
+  RunRecord record;
+  measured_.steps = log_.steps();
+  const bool measured = !arguments_.noProfile && !measured_.steps.empty();
+  if (measured) {
+    record = recordRun(chosen_, program_, measured_, share_, threads_, machine_.transport);
+    storeRun(record, machine_.profiles);
+  }
+  log_.finish(measured ? &record.run : nullptr);
+  if (measured && !arguments_.trace.empty()) {
+    const Timeline timeline = recordOf(program_, measured_.ranks).timeline;
+    writeTrace(arguments_.trace, program_, {{&timeline, ""}}, task_.graph);
+  }
+  return record;
 }
 
 }  // namespace meshplan

@@ -10,6 +10,7 @@
 #include "backend/training_run.h"
 #include "cli/run_arguments.h"
 #include "cli/run_plan.h"
+#include "cli/run_record.h"
 #include "cli/training_log.h"
 #include "core/program.h"
 #include "core/timeline.h"
@@ -20,7 +21,8 @@ namespace meshplan {
 /// rank, by its thread; the rest once per process. Only the process of rank 0 prints.
 class RunRanks {
  public:
-  RunRanks(const RunArguments& arguments, const RunPlan& chosen);
+  /// `machine.profiles` is where the run is to be stored.
+  RunRanks(const RunArguments& arguments, const RunPlan& chosen, const RunMachine& machine);
   RunRanks(const RunRanks&) = delete;
   RunRanks& operator=(const RunRanks&) = delete;
 
@@ -28,21 +30,23 @@ class RunRanks {
   /// holds.
   void announce(const HostShare& share, bool prints);
   void train(Communicator& world);
-  /// The summary and the trace.
-  void finish(bool prints) const;
+  /// Stores the run; the summary and the trace. Where nothing was measured the result is empty.
+  RunRecord finish(bool prints);
 
  private:
   void readModelValues(bool prints);
-  void gatherSpans(Communicator& world, const std::vector<Span>& mine);
+  void gather(Communicator& world, const StepRecorder& recorder, int64_t steps, Bytes arena);
 
   const RunArguments& arguments_;
   const RunPlan& chosen_;
+  const RunMachine machine_;
   const Program program_;
   const TrainingTask task_;
   TrainingLog log_;
+  HostShare share_;
   int threads_ = 1;
   std::map<std::string, HostTensor> modelValues_;
-  std::vector<Span> spans_;  // on rank 0: measured, of one rank per stage
+  MeasuredRun measured_;  // on rank 0
 };
 
 }  // namespace meshplan

@@ -10,13 +10,14 @@
 #include "cli/human.h"
 #include "cli/report.h"
 #include "cli/report_json.h"
+#include "cli/run_record.h"
 #include "cli/terminal.h"
 #include "core/error.h"
 
 namespace meshplan {
 
 void TrainingLog::announce(const Program& program, int threads) const {
-  if (arguments_.format.format() == Format::json) return;
+  if (arguments_.quiet || arguments_.format.format() == Format::json) return;
   const Plan& plan = chosen_.report.plan;
   const int64_t ranks = program.mesh.ranks();
   Bytes arena;
@@ -49,7 +50,7 @@ void TrainingLog::add(const StepReport& report) {
                   secondsText(Seconds(report.seconds)), groupedText(samples / report.seconds));
   const bool logs =
       done % arguments_.logEvery == 0 || done == arguments_.settings.steps || done == 1;
-  if (logs && arguments_.format.format() != Format::json) log(line);
+  if (logs && !arguments_.quiet && arguments_.format.format() != Format::json) log(line);
   showProgress(progressBar() + line);
 }
 
@@ -71,7 +72,7 @@ double TrainingLog::medianSeconds() const {
   return *middle;
 }
 
-void TrainingLog::printJson() const {
+void TrainingLog::printJson(const RunMeasurement* run) const {
   const double seconds = medianSeconds();
   const auto samples = static_cast<double>(chosen_.report.plan.globalBatch);
   nlohmann::ordered_json out = documentHead(*chosen_.planning, chosen_.report.plan.globalBatch);
@@ -79,15 +80,36 @@ void TrainingLog::printJson() const {
   out["ranks"] = chosen_.report.plan.mesh.ranks();
   out["median_step_seconds"] = seconds;
   out["samples_per_second"] = seconds > 0 ? samples / seconds : 0;
+  if (run) {
+    const PredictedStep predicted = predictedStep(*run);
+    out["measured"] = {{"run", run->id},
+                       {"median_step_seconds", run->step.median.value},
+                       {"warm_up_steps", run->steps - run->step.count},
+                       {"predicted_step_seconds", predicted.time.value},
+                       {"predicted_interval_seconds", {predicted.low.value, predicted.high.value}},
+                       {"provenance", run->provenance},
+                       {"planned_peak_bytes", run->plannedPeak.value},
+                       {"measured_peak_bytes", run->measuredPeak.value},
+                       {"profiling_overhead", run->profilingOverhead}};
+  }
   out["steps"] = nlohmann::ordered_json::array();
   for (const StepReport& s : steps_)
     out["steps"].push_back({{"step", s.step}, {"loss", s.loss}, {"seconds", s.seconds}});
   print(dumpJson(out));
 }
 
-void TrainingLog::finish() const {
+void TrainingLog::printPrediction(const RunMeasurement& run) const {
+  print(fmt::format("{}; recording took {:.2f} % of it\n", predictionLine(run),
+                    100 * run.profilingOverhead));
+  if (run.id > 0)
+    note(fmt::format("run {} is stored: `meshplan compare {}` shows where they differ", run.id,
+                     run.id));
+}
+
+void TrainingLog::finish(const RunMeasurement* run) const {
   clearProgress();
-  if (arguments_.format.format() == Format::json) return printJson();
+  if (arguments_.quiet) return;
+  if (arguments_.format.format() == Format::json) return printJson(run);
   if (steps_.empty()) return;
   const double seconds = medianSeconds();
   const auto samples = static_cast<double>(chosen_.report.plan.globalBatch);
@@ -99,6 +121,7 @@ void TrainingLog::finish() const {
   print(fmt::format("loss {:.4f} -> {:.4f}, median step {}, {} samples/s{}\n", steps_.front().loss,
                     steps_.back().loss, secondsText(Seconds(seconds)),
                     groupedText(samples / seconds), perToken));
+  if (run) printPrediction(*run);
   if (!arguments_.settings.checkpoint.empty()) note("saved " + arguments_.settings.checkpoint);
 }
 

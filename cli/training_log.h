@@ -6,6 +6,7 @@
 #include "backend/training_run.h"
 #include "cli/run_arguments.h"
 #include "cli/run_plan.h"
+#include "profiles/measurement.h"
 
 namespace meshplan {
 
@@ -19,13 +20,16 @@ class TrainingLog {
 
   void announce(const Program& program, int threads) const;
   void add(const StepReport& report);
-  void finish() const;
+  /// `run`: what was measured, or null.
+  void finish(const RunMeasurement* run) const;
+  const std::vector<StepReport>& steps() const { return steps_; }
 
  private:
   void log(const std::string& line);
   double medianSeconds() const;
   std::string progressBar() const;
-  void printJson() const;
+  void printJson(const RunMeasurement* run) const;
+  void printPrediction(const RunMeasurement& run) const;
 
   const RunArguments& arguments_;
   const RunPlan& chosen_;
