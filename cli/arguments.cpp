@@ -155,7 +155,8 @@ Format FormatArgument::format() const {
   static const std::map<std::string, Format> kFormats = {{"table", Format::table},
                                                          {"json", Format::json},
                                                          {"csv", Format::csv},
-                                                         {"md", Format::markdown}};
+                                                         {"md", Format::markdown},
+                                                         {"markdown", Format::markdown}};
   return kFormats.at(name);
 }
 

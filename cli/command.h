@@ -29,6 +29,7 @@ class Command {
 std::unique_ptr<Command> planCommand(CLI::App& parent);
 std::unique_ptr<Command> simulateCommand(CLI::App& parent);
 std::unique_ptr<Command> runCommand(CLI::App& parent);
+std::unique_ptr<Command> compareCommand(CLI::App& parent);
 std::unique_ptr<Command> measureCommand(CLI::App& parent);
 std::unique_ptr<Command> explainCommand(CLI::App& parent);
 std::unique_ptr<Command> inspectCommand(CLI::App& parent);

@@ -109,9 +109,9 @@ int run(int argc, char** argv) {
   app.formatter(std::make_shared<HelpFormatter>());
   app.get_formatter()->column_width(kOptionColumn);
   Commands commands;
-  for (auto* make :
-       {planCommand, simulateCommand, runCommand, measureCommand, predictCommand, explainCommand,
-        inspectCommand, modelsCommand, clustersCommand, profilesCommand, completionCommand})
+  for (auto* make : {planCommand, simulateCommand, runCommand, compareCommand, measureCommand,
+                     profilesCommand, predictCommand, explainCommand, inspectCommand, modelsCommand,
+                     clustersCommand, completionCommand})
     commands.push_back(make(app));
   try {
     checkNames(commands, {argv + 1, argv + argc});

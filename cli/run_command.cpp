@@ -2,15 +2,13 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <ctime>
 
-#include "backend/comm/in_process.h"
 #include "backend/cores.h"
-#include "backend/host_memory.h"
 #include "backend/launch.h"
 #include "backend/launch_processes.h"
 #include "cli/command.h"
 #include "cli/run_arguments.h"
+#include "cli/run_on_threads.h"
 #include "cli/run_plan.h"
 #include "cli/run_ranks.h"
 #include "cli/terminal.h"
@@ -62,10 +60,6 @@ bool isRank(const LaunchInfo& launch) {
          !(launch.launcher == Launcher::srun && launch.size == 1);
 }
 
-Bytes memoryPerRank(const HostShare& share) {
-  return Bytes(availableMemory().value / share.ranks);
-}
-
 class RunCommand : public Command {
  public:
   explicit RunCommand(CLI::App& app) : Command(&app) { arguments_.addTo(app); }
@@ -78,29 +72,12 @@ class RunCommand : public Command {
     const int64_t ranks = ranksToRun(arguments_);
     if (arguments_.launch == "processes")
       return launchProcesses(ownCommand(), static_cast<int>(ranks));
-    return runOnThreads(ranks);
+    runOnThreads(arguments_, ranks);
+    return interrupted() ? kInterrupted : 0;
   }
 
  private:
   static constexpr int kInterrupted = 130;
-
-  int runOnThreads(int64_t ranks) {
-    catchInterrupts();
-    const HostShare share = shareCores(static_cast<int>(ranks));
-    const RunMachine machine = machineOf(share, "threads", true);
-    const RunPlan chosen = chooseRunPlan(arguments_, ranks, machine);
-    RunRanks run(arguments_, chosen, machine);
-    run.announce(share, true);
-    runInProcess(static_cast<int>(ranks), [&](Communicator& world) { run.train(world); });
-    run.finish(true);
-    return interrupted() ? kInterrupted : 0;
-  }
-
-  RunMachine machineOf(const HostShare& share, const std::string& transport, bool stores) const {
-    return {memoryPerRank(share), true,
-            stores ? usableStore(arguments_.profiles.path()) : std::string(), transport,
-            std::time(nullptr)};
-  }
 
   void checkLaunch(const LaunchInfo& launch) const {
     if (launch.launcher != Launcher::ownProcesses && !arguments_.launch.empty())
@@ -120,7 +97,7 @@ class RunCommand : public Command {
     catchInterrupts();
     try {
       const HostShare share = shareCores(*world);
-      RunMachine machine = machineOf(share, transportOf(launch), world->rank() == 0);
+      RunMachine machine = machineOf(arguments_, share, transportOf(launch), world->rank() == 0);
       machine.oneHost = share.ranks == world->size();
       const RunPlan chosen = agreeOnRunPlan(*world, arguments_, machine);
       RunRanks run(arguments_, chosen, machine);

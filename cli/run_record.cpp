@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "core/instruction_names.h"
 #include "profiles/profile_store.h"
+#include "profiles/set_aside.h"
 
 namespace meshplan {
 namespace {
@@ -33,29 +34,6 @@ std::string provenanceOf(const PlanContext& context, const Simulated& simulated,
       describeGroup(context.cluster, DeviceMesh(context.cluster, program.mesh), axes);
   const CollectiveKind kind = transfer ? CollectiveKind::sendReceive : in.collective;
   return std::string(provenanceName(context.cost.collectiveTime(kind, in.bytes, group).provenance));
-}
-
-/// Fills in what was predicted, and names.
-void addPredictions(const RunPlan& chosen, std::vector<InstructionMeasurement>& rows) {
-  const PlanContext& context = chosen.planning->context();
-  const Simulated simulated =
-      simulatePlan(context, chosen.report.plan, {.recordSpans = true, .recordMemory = false});
-  std::map<std::tuple<uint16_t, uint32_t, uint32_t>, const Span*> spans;
-  for (const Span& s : simulated.timeline.spans) spans[{s.rankClass, s.call, s.instruction}] = &s;
-  const Program& program = simulated.program;
-  for (InstructionMeasurement& m : rows) {
-    const auto found = spans.find({m.rankClass, m.call, m.instruction});
-    if (found == spans.end()) continue;
-    const Span& s = *found->second;
-    const Routine& routine =
-        program.routines[program.rankClasses[s.rankClass].calls[s.call].routine];
-    const Instruction& in = routine.instructions[s.instruction];
-    m.name = instructionText(context.model.graph, routine, in);
-    if (in.kind == Instruction::Kind::compute) m.name += fmt::format(" {}", phaseText(routine, in));
-    m.predicted = s.end - s.start;
-    m.predictedStart = s.start;
-    m.provenance = provenanceOf(context, simulated, s);
-  }
 }
 
 Bytes plannedPeak(const Program& program) {
@@ -87,6 +65,28 @@ Seconds nonNegative(double seconds) {
 
 int64_t warmUpSteps(int64_t steps) {
   return std::min(kWarmUp, steps / 2);
+}
+
+void addPredictions(const RunPlan& chosen, std::vector<InstructionMeasurement>& rows) {
+  const PlanContext& context = chosen.planning->context();
+  const Simulated simulated =
+      simulatePlan(context, chosen.report.plan, {.recordSpans = true, .recordMemory = false});
+  std::map<std::tuple<uint16_t, uint32_t, uint32_t>, const Span*> spans;
+  for (const Span& s : simulated.timeline.spans) spans[{s.rankClass, s.call, s.instruction}] = &s;
+  const Program& program = simulated.program;
+  for (InstructionMeasurement& m : rows) {
+    const auto found = spans.find({m.rankClass, m.call, m.instruction});
+    if (found == spans.end()) continue;
+    const Span& s = *found->second;
+    const Routine& routine =
+        program.routines[program.rankClasses[s.rankClass].calls[s.call].routine];
+    const Instruction& in = routine.instructions[s.instruction];
+    m.name = instructionText(context.model.graph, routine, in);
+    if (in.kind == Instruction::Kind::compute) m.name += fmt::format(" {}", phaseText(routine, in));
+    m.predicted = s.end - s.start;
+    m.predictedStart = s.start;
+    m.provenance = provenanceOf(context, simulated, s);
+  }
 }
 
 RunRecord recordRun(const RunPlan& chosen, const Program& program, const MeasuredRun& measured,
@@ -121,14 +121,10 @@ RunRecord recordRun(const RunPlan& chosen, const Program& program, const Measure
 }
 
 std::string usableStore(const std::string& path) {
-  if (path.empty()) return {};
-  try {
-    const ProfileStore store(path);
-    return path;
-  } catch (const Error& error) {
-    warn(fmt::format("{}: the run goes on without a profile store", error.what()));
-    return {};
-  }
+  const OpenedStore opened = openOrSetAside(path);
+  if (!opened.message.empty()) warn(opened.message);
+  if (!opened.store && !path.empty()) note("the run goes on without a profile store");
+  return opened.store ? path : std::string();
 }
 
 int64_t storeRun(RunRecord& record, const std::string& path) {

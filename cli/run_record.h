@@ -36,6 +36,10 @@ struct MeasuredRun {
 RunRecord recordRun(const RunPlan& chosen, const Program& program, const MeasuredRun& measured,
                     const HostShare& share, int threads, const std::string& transport);
 
+/// Fills in, by its place in the program, what is predicted for each instruction of the plan, and
+/// what it is called.
+void addPredictions(const RunPlan& chosen, std::vector<InstructionMeasurement>& rows);
+
 /// The store at `path` when it can be written, else an empty text and a warning: a run goes on
 /// without its store.
 std::string usableStore(const std::string& path);

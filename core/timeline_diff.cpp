@@ -68,13 +68,6 @@ std::vector<ComparedInstruction> align(const Program& program, const Timeline& p
   return out;
 }
 
-std::string phaseOf(const Graph& graph, const Routine& routine, const Instruction& in) {
-  const bool known = in.op.valid() && in.op.index() < graph.operatorCount();
-  if (known && !in.recomputed && graph.op(in.op).phase == Phase::backwardWeight)
-    return "backward weight";
-  return std::string(phaseText(routine, in));
-}
-
 std::string typeOf(const Graph& graph, OpId op) {
   const bool known = op.valid() && op.index() < graph.operatorCount() && graph.op(op).def;
   return known ? std::string(graph.op(op).def->name) : "";
@@ -100,7 +93,7 @@ class Grouping {
   using CollectiveKey = std::tuple<Kind, CollectiveKind, MeshAxes, int64_t>;
 
   void addOperator(const Routine& routine, const Instruction& in, const Compared& time) {
-    const std::string phase = phaseOf(graph_, routine, in);
+    const std::string phase = comparedPhase(graph_, routine, in);
     const auto [at, isNew] = operatorRows_.try_emplace({in.op, phase}, operators.size());
     if (isNew)
       operators.push_back(
@@ -184,6 +177,13 @@ Compared& Compared::operator+=(const Compared& o) {
   predicted += o.predicted;
   measured += o.measured;
   return *this;
+}
+
+std::string comparedPhase(const Graph& graph, const Routine& routine, const Instruction& in) {
+  const bool known = in.op.valid() && in.op.index() < graph.operatorCount();
+  if (known && !in.recomputed && graph.op(in.op).phase == Phase::backwardWeight)
+    return "backward weight";
+  return std::string(phaseText(routine, in));
 }
 
 TimelineDiff diffTimelines(const Program& program, const Graph& graph, const Timeline& predicted,

@@ -87,6 +87,9 @@ struct TimelineDiff {
 TimelineDiff diffTimelines(const Program& program, const Graph& graph, const Timeline& predicted,
                            const Timeline& measured);
 
+/// ComparedOperator::phase of an instruction.
+std::string comparedPhase(const Graph& graph, const Routine& routine, const Instruction& in);
+
 /// A rank class' step by category, from its spans. `Timeline::rankClasses` need not be filled.
 /// Without what only a simulator knows (`host`).
 TimeByCategory timeByCategory(const Program& program, const Timeline& timeline, size_t rankClass);

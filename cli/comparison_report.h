@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "cli/arguments.h"
+#include "cli/comparison.h"
+
+namespace meshplan {
+
+/// A comparison in each format; of operators, collectives and stages the `top` that contribute most
+/// to the difference. CSV has one table of all of them. JSON is described in docs/formats.md,
+/// "Comparison".
+std::string comparisonText(const Comparison& comparison, size_t top, Format format);
+
+}  // namespace meshplan
