@@ -36,7 +36,7 @@ void addWeight(OnnxFile& file, const std::string& name, const HostTensor& value)
 }
 
 std::vector<HostTensor> predict(const OnnxFile& file, std::map<std::string, HostTensor> values,
-                                const ScratchFolder& folder = {}) {
+                                const ScratchFolder& folder = ScratchFolder()) {
   const OnnxFileReader reader(folder.write("model.onnx", file.bytes()));
   return OnnxEvaluator(reader, 1).run(std::move(values));
 }
