@@ -81,6 +81,7 @@ std::optional<Heading> headingOf(Words words) {
     const auto algbw = indexOf(words, "algbw", *time), busbw = indexOf(words, "busbw", *time);
     if (!algbw || !busbw) return std::nullopt;
     const auto next = indexOf(words, "time", *time + 1), wrong = indexOf(words, "#wrong", *time);
+    if (next && (*algbw > *next || *busbw > *next)) return std::nullopt;
     const bool own = wrong && (!next || *wrong < *next);
     h.times.push_back({*time, *algbw, *busbw, own ? wrong : std::nullopt});
   }
@@ -167,7 +168,7 @@ class Reader {
       refuse("a rank without host or device", "check that the file is complete");
     NcclTestsRun::Rank rank;
     rank.host = words[*on + 1];
-    if (group) rank.group = number<int64_t>(words[*group + 1]).value_or(0);
+    if (group && *group < *on) rank.group = number<int64_t>(words[*group + 1]).value_or(0);
     rank.device = fmt::format(
         "{}", fmt::join(words.begin() + static_cast<ptrdiff_t>(*device) + 3, words.end(), " "));
     run_.ranks.push_back(std::move(rank));
@@ -188,8 +189,14 @@ class Reader {
       addRow(words, heading_->times[i]);
   }
 
+  /// Rows of replayed traces are shorter than their heading.
+  std::string_view wordAt(const Words& words, size_t column) const {
+    if (column >= words.size()) refuse("a column of the heading is missing", "remove the row");
+    return words[column];
+  }
+
   double timeAt(const Words& words, size_t column) const {
-    const auto value = number<double>(words[column]);
+    const auto value = number<double>(wordAt(words, column));
     if (!value || !std::isfinite(*value) || *value < 0)
       refuse(fmt::format("'{}' is no time or bandwidth", words[column].substr(0, 40)),
              "check that the file is complete");
@@ -201,8 +208,8 @@ class Reader {
     const auto size = number<int64_t>(words[heading_->size]);
     if (!size || *size < 0) refuse("a size is negative", "check that the file is complete");
     row.size = *size;
-    if (heading_->redop) row.redop = words[*heading_->redop];
-    if (heading_->root) row.root = number<int64_t>(words[*heading_->root]).value_or(-1);
+    if (heading_->redop) row.redop = wordAt(words, *heading_->redop);
+    if (heading_->root) row.root = number<int64_t>(wordAt(words, *heading_->root)).value_or(-1);
     row.algbw = timeAt(words, at.algbw);
     row.busbw = timeAt(words, at.busbw);
     row.seconds = {timeAt(words, at.time) * 1e-6};
@@ -210,7 +217,7 @@ class Reader {
     if (heading_->ofHost)
       collector_.leaveOut("all sizes", "the host was timed, not the collective (-C)",
                           row.seconds[0]);
-    else if (at.wrong && number<double>(words[*at.wrong]).value_or(0) > 0)
+    else if (at.wrong && number<double>(wordAt(words, *at.wrong)).value_or(0) > 0)
       run_.wrong.push_back(std::move(row));
     else
       run_.rows.push_back(std::move(row));

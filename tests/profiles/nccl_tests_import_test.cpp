@@ -274,6 +274,21 @@ TEST(NcclTests, BrokenFilesNameFileLineAndRemedy) {
               HasSubstr("'nan' is no time"));
 }
 
+TEST(NcclTests, HeadingsAndRanksInAnotherOrderAreRefusedOrPassedOver) {
+  const std::string row = "1024 256 float sum -1 10 1 1 0 12 1 1 0\n";
+  const std::string before = start("all_reduce_perf") + ranks(1, 2);
+  EXPECT_THAT(errorOf(before +
+                      "#  size count type redop root time busbw #wrong x time algbw busbw "
+                      "#wrong\n" +
+                      row),
+              HasSubstr("holds no row of nccl-tests"));
+  EXPECT_THAT(errorOf(before + "#  size time algbw busbw time algbw busbw redop root\n"
+                               "1024 10 1 1 x y\n"),
+              HasSubstr("a column of the heading is missing"));
+  EXPECT_THAT(errorOf(before + "#  Rank  2 Pid 1 on n device 0 [0x0f] H200 Group\n" + kHeading),
+              HasSubstr("holds no row of nccl-tests"));
+}
+
 TEST(NcclTests, DamagedTextIsReadOrRefused) {
   const std::string text = start("all_reduce_perf") + ranks(1, 2) + kHeading +
                            row(1024, "sum", -1, 10, 12) + row(2048, "sum", -1, 20, 20) + kEnd;
