@@ -41,6 +41,7 @@ class SimulateCommand : public Command {
     app.add_option("--plan", plan_, "A plan file to simulate")
         ->type_name("plan.json")
         ->excludes(strategy);
+    app.add_option("-o,--out", out_, "Write the plan to this file")->type_name("plan.json");
     app.add_option("--trace", trace_, "Write the step as a trace (.json or .pftrace)")
         ->type_name("FILE");
     format_.addTo(app, {"table", "json", "csv", "md"});
@@ -54,6 +55,10 @@ class SimulateCommand : public Command {
     const auto [planning, report] = plan_.empty() ? simulateStrategy(filter) : simulatePlanFile();
     print(simulationText(report, *planning, format_.format()));
     if (!trace_.empty()) writeTrace(trace_, *planning, report.plan);
+    if (!out_.empty()) {
+      writeFile(out_, planToJson(planFileOf(*planning, report)));
+      note("wrote " + out_);
+    }
     if (!report.feasible)
       throw Error(ErrorKind::infeasible, report.rejection.text,
                   "use more devices, recomputation, a higher ZeRO stage or a smaller micro-batch");
@@ -100,7 +105,7 @@ class SimulateCommand : public Command {
   TrainingArguments training_;
   FormatArgument format_;
   int64_t globalBatch_ = 0;
-  std::string strategy_, plan_, trace_;
+  std::string strategy_, plan_, trace_, out_;
 };
 
 }  // namespace

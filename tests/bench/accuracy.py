@@ -3,9 +3,9 @@
 """How well steps on this machine's processor are predicted, before and after learning.
 
 Measures what plans of three models need (`meshplan measure`), predicts other plans on 1 to 4 ranks,
-runs these, and compares: plans that were run to learn from do not count. Everything is run in
-several rounds, one plan after the other, so that a disturbance of the machine does not hit all
-runs of one plan; the median over the rounds counts.
+runs these, and compares: plans that were run to learn from do not count. Measuring and running
+take turns in several rounds, one plan after the other, so that a disturbance of the machine does
+not hit all runs of one plan; the median over the rounds counts.
 """
 import argparse
 import itertools
@@ -92,7 +92,8 @@ class Plan:
 
 class Accuracy:
     def __init__(self, meshplan, folder, rounds, steps, models):
-        self.meshplan, self.rounds, self.steps, self.models = meshplan, rounds, steps, models
+        self.meshplan, self.folder, self.rounds = meshplan, folder, rounds
+        self.steps, self.models = steps, models
         self.learned = os.path.join(folder, "learned.db")
         self.bare = os.path.join(folder, "bare.db")  # the device alone, no operators
         self.plans, self.taught, self.picks = [], set(), {}
@@ -101,56 +102,65 @@ class Accuracy:
         text, batch, _ = MODELS[model]
         return f"{text} -b {batch}"
 
-    def step(self, plan, kind):
-        cluster = f"{plan.ranks}xCPU" if kind == "catalogue" else f"local:{plan.ranks}"
-        store = {"catalogue": "none", "machine": self.bare, "learned": self.learned}[kind]
-        report = self.meshplan("simulate", self.arguments(plan.model), "--precision fp32",
-                               f"--cluster {cluster} --profiles {store}",
-                               f"--strategy {plan.strategy}")["plans"][0]
-        return report["strategy"], report["step_time_seconds"]
-
-    def learn(self):
+    def learn(self, again):
         for model, ranks in self.models.items():
             counts = ",".join(str(r) for r in ranks)
-            for again in ["", *["--again"] * (self.rounds - 1)]:
-                done = self.meshplan("measure", self.arguments(model), f"--ranks {counts}",
-                                     f"--profiles {self.learned} --budget 600 {again}")
-                self.taught |= {(model, p["ranks"], p["strategy"]) for p in done["plans"]}
-            note(f"{model}: {done['operator_rows']} operator rows a round, recording took at most "
+            done = self.meshplan("measure", self.arguments(model), f"--ranks {counts}",
+                                 f"--profiles {self.learned} --budget 600",
+                                 "--again" if again else "")
+            self.taught |= {(model, p["ranks"], p["strategy"]) for p in done["plans"]}
+            note(f"{model}: {done['operator_rows']} operator rows, recording took at most "
                  f"{100 * done['recording_overhead']:.2f} % of a step")
 
     def choose(self):
-        """The plans to predict, and what the search picks."""
+        """The plans to predict, and what the search picks: each in a file, so that the plan that is
+        run is the one that is predicted."""
         for model, by_ranks in self.models.items():
             for ranks, strategies in by_ranks.items():
                 found = {}
                 for strategy in strategies:
-                    plan = Plan(model, ranks, strategy)
-                    canonical, _ = self.step(plan, "learned")
-                    found.setdefault(canonical, plan)
-                best = self.meshplan("plan", self.arguments(model), "--precision fp32 --top 1",
-                                     f"--cluster local:{ranks} --profiles {self.learned}")
-                pick = best["plans"][0]["strategy"]
-                self.picks[model, ranks] = found.setdefault(pick, Plan(model, ranks, pick))
-                for canonical, plan in found.items():
-                    plan.unseen = (model, ranks, canonical) not in self.taught
-                    self.plans.append(plan)
+                    plan = self.make("simulate", Plan(model, ranks, strategy),
+                                     f"--strategy {strategy}")
+                    found.setdefault(plan.canonical, plan)
+                pick = self.make("plan", Plan(model, ranks, "what the search picks"), "--top 1")
+                self.picks[model, ranks] = found.setdefault(pick.canonical, pick)
+                self.plans += found.values()
+        for plan in self.plans:
+            plan.unseen = (plan.model, plan.ranks, plan.canonical) not in self.taught
+
+    def make(self, command, plan, options):
+        plan.file = os.path.join(self.folder, f"{plan.model}-{plan.ranks}-{plan.strategy}.json"
+                                 .replace(" ", "-"))
+        made = self.meshplan(command, self.arguments(plan.model), "--precision fp32",
+                             f"--cluster local:{plan.ranks} --profiles {self.learned}", options,
+                             f"--out {plan.file}")
+        plan.canonical = made["plans"][0]["strategy"]
+        return plan
 
     def predict(self):
-        for plan in self.plans:
-            for kind in ["catalogue", "machine", "learned"]:
-                plan.predicted[kind] = self.step(plan, kind)[1]
+        for plan, kind in itertools.product(self.plans, ["catalogue", "machine", "learned"]):
+            cluster = f"{plan.ranks}xCPU" if kind == "catalogue" else f"local:{plan.ranks}"
+            store = {"catalogue": "none", "machine": self.bare, "learned": self.learned}[kind]
+            made = self.meshplan("simulate", MODELS[plan.model][0],
+                                 f"--cluster {cluster} --profiles {store} --plan {plan.file}")
+            plan.predicted[kind] = made["plans"][0]["step_time_seconds"]
 
-    def run(self):
+    def run(self, number):
+        for i, plan in enumerate(self.plans):
+            note(f"round {number + 1} of {self.rounds}: plan {i + 1} of {len(self.plans)}",
+                 transient=True)
+            done = self.meshplan("run", plan.file, f"--steps {self.steps}")
+            seconds = [s["seconds"] for s in done["steps"]][self.steps // 5:]
+            plan.rounds.append(statistics.median(seconds))
+
+    def compare(self):
+        """Learning and running take turns: a machine's speed drifts."""
         for number in range(self.rounds):
-            for i, plan in enumerate(self.plans):
-                note(f"round {number + 1} of {self.rounds}: plan {i + 1} of {len(self.plans)}",
-                     transient=True)
-                done = self.meshplan("run", self.arguments(plan.model),
-                                     f"--ranks {plan.ranks} --strategy {plan.strategy}",
-                                     f"--steps {self.steps}")
-                seconds = [s["seconds"] for s in done["steps"]][self.steps // 5:]
-                plan.rounds.append(statistics.median(seconds))
+            self.learn(number > 0)
+            if number == 0:
+                self.choose()
+            self.run(number)
+        self.predict()
 
     def report(self):
         for p in self.plans:
@@ -210,10 +220,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         accuracy = Accuracy(Meshplan(options.binary), options.folder or scratch, options.rounds,
                             options.steps, chosen)
-        accuracy.learn()
-        accuracy.choose()
-        accuracy.predict()
-        accuracy.run()
+        accuracy.compare()
         figures = accuracy.report()
     if options.json:
         with open(options.json, "w", encoding="utf-8") as out:
