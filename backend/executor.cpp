@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/error.h"
@@ -118,6 +119,7 @@ void Executor::runCall(Step& step, uint32_t index) {
     if (step.options.profiler) step.options.profiler->begin(index, i);
     run(step, {routine, call, i}, prepared[i]);
     if (step.options.profiler) step.options.profiler->end(index, i);
+    if (step.options.numbers) checkNumbers(*step.options.numbers, {routine, call, i}, prepared[i]);
   }
 }
 
@@ -278,6 +280,29 @@ void Executor::update(const Step& step, const Binding& binding) {
     u.master = memory_.state(p.master);
     u.count = p.shareElements;
     device_.update(step.options.optimizer, u);
+  }
+}
+
+/// What is shared out over ranks is looked at as the share that this rank keeps. Weights that are
+/// gathered are looked at by who reads them.
+void Executor::checkNumbers(NumberCheck& numbers, const Site& site, const Prepared& prepared) {
+  const Instruction& in = site.instruction();
+  const Binding& binding = site.binding();
+  const bool updates =
+      site.routine.kind == Routine::Kind::update && in.kind == Instruction::Kind::compute;
+  const bool shares = in.kind == Instruction::Kind::collective && movesParameters(binding);
+  if (!updates && !shares) return numbers.ran(site, prepared.inputs, prepared.outputs);
+  if (shares && in.collective == CollectiveKind::allGather) return;
+  for (const Operand& o : updates ? binding.inputs : binding.outputs) {
+    const ParameterPlace& p = memory_.parameter(o.index);
+    const int64_t count =
+        std::clamp<int64_t>(p.type.elements() - memory_.shareStart(p), 0, p.shareElements);
+    const TensorView gradient{memory_.ownGradient(p), {p.gradientType, {count}}};
+    const TensorView weights{memory_.ownWeights(p), {p.type.dtype, {count}}};
+    if (updates)
+      numbers.updated(site, p.tensor, gradient, weights);
+    else
+      numbers.reduced(site, p.tensor, gradient);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backend/input_staging.h"
+#include "backend/number_check.h"
 #include "backend/profiler.h"
 #include "backend/rank_device.h"
 #include "backend/rank_groups.h"
@@ -27,6 +28,7 @@ class Executor {
     OptimizerSettings optimizer;
     uint64_t seed = 1;  // of random numbers (dropout)
     Profiler* profiler = nullptr;
+    NumberCheck* numbers = nullptr;  // is told what every instruction left
   };
   /// Runs one training step and returns the mean loss over the global batch, the same on all ranks.
   /// Throws Error(internal) when it used more or less of the arena than was planned.
@@ -51,14 +53,7 @@ class Executor {
     double loss = 0;
     std::vector<bool> written;  // by parameter: whether its gradient was written in this step
   };
-  /// One instruction of one call.
-  struct Site {
-    const Routine& routine;
-    const Call& call;
-    size_t index;
-    const Instruction& instruction() const { return routine.instructions[index]; }
-    const Binding& binding() const { return routine.bindings[index]; }
-  };
+  using Site = NumberCheck::Site;  // one instruction of one call
 
   Prepared prepare(const Routine& routine, size_t index) const;
   std::vector<AxisRange> axesOf(const Binding& binding) const;
@@ -76,6 +71,7 @@ class Executor {
   void transfer(const Site& site, const Prepared& prepared);
   void locate(const Step& step, const Site& site, const std::vector<Operand>& operands,
               std::vector<TensorView>& views);
+  void checkNumbers(NumberCheck& numbers, const Site& site, const Prepared& prepared);
   void countLoss(Step& step, const Prepared& prepared);
   void checkArena() const;
 

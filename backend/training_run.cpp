@@ -19,6 +19,19 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// What may be trained again to find out where NaN came from.
+constexpr int64_t kRepeatedSteps = 20;
+constexpr double kRepeatedSeconds = 60;
+
+/// Since the start or the last checkpoint of this run.
+struct Trained {
+  bool saved = false;
+  int64_t steps = 0;
+  double seconds = 0;
+
+  bool little() const { return steps <= kRepeatedSteps && seconds <= kRepeatedSeconds; }
+};
+
 const HostTensor* find(const TrainingSettings& settings, const std::string& name) {
   if (!settings.modelValues) return nullptr;
   const auto found = settings.modelValues->find(name);
@@ -47,8 +60,10 @@ bool agreedToGoOn(Communicator& world, bool own) {
 
 void checkLoss(double loss, int64_t step) {
   if (!std::isfinite(loss))
-    throw Error(ErrorKind::runtime, fmt::format("the loss of step {} is {}", step, loss),
-                "lower the learning rate, or resume from an earlier checkpoint");
+    throw Error(
+        ErrorKind::runtime, fmt::format("the loss of step {} is {}", step, loss),
+        "lower the learning rate, or resume from an earlier checkpoint; --check-numbers names "
+        "the operator");
 }
 
 bool save(Executor& executor, const TrainingSettings& settings, const CheckpointInfo& info) {
@@ -56,6 +71,22 @@ bool save(Executor& executor, const TrainingSettings& settings, const Checkpoint
   if (error && settings.notSaved && executor.groups().world().rank() == 0)
     settings.notSaved(info.step, *error);
   return !error;
+}
+
+/// Trains again up to the step whose loss is not finite, and looks at every number. Returns where
+/// that would take long, or nothing was found.
+void findOrigin(Executor& executor, const TrainingTask& task, TrainingSettings settings,
+                const Trained& trained, TrainingData& data, const ConstantInputs& constants,
+                NumberCheck& numbers, int64_t failed) {
+  if (!agreedToGoOn(executor.groups().world(), trained.little())) return;
+  if (trained.saved) settings.resume = settings.checkpoint;
+  CheckpointInfo info = start(executor, task, settings);
+  Executor::Options options{settings.optimizer, info.seed, nullptr, &numbers};
+  while (info.step < failed) {
+    const StepInputs inputs = constants.with(data.batch(info.step));
+    options.optimizer.step = ++info.step;
+    numbers.finishStep(info.step, executor.step(inputs, options));
+  }
 }
 
 /// There is no later chance.
@@ -76,20 +107,29 @@ void trainRank(const TrainingTask& task, const TrainingSettings& settings, RankD
       task.graph,
       settings.modelValues ? *settings.modelValues : std::map<std::string, HostTensor>(),
       task.referenceBatch, task.globalBatch);
-  Executor::Options options{settings.optimizer, info.seed, settings.profiler};
+  NumberCheck numbers(task.graph, task.program, device, world);
+  Executor::Options options{settings.optimizer, info.seed, settings.profiler,
+                            settings.checkNumbers ? &numbers : nullptr};
 
   const int64_t last = info.step + settings.steps;
   bool saved = false;
+  Trained trained;
   for (bool goOn = true; goOn && info.step < last;) {
     const StepInputs inputs = constants.with(data.batch(info.step));
     options.optimizer.step = ++info.step;
     const auto begin = Clock::now();
     const double loss = executor.step(inputs, options);
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    if (settings.checkNumbers) numbers.finishStep(info.step, loss);
+    ++trained.steps;
+    trained.seconds += seconds;
+    if (!std::isfinite(loss))
+      findOrigin(executor, task, settings, trained, data, constants, numbers, info.step);
     checkLoss(loss, info.step);
     goOn = agreedToGoOn(world, report({info.step, loss, seconds, executor.memory().used()}));
     saved = !settings.checkpoint.empty() && settings.checkpointEvery > 0 &&
             info.step % settings.checkpointEvery == 0 && save(executor, settings, info);
+    if (saved) trained = {true};
   }
   if (!settings.checkpoint.empty() && !saved) saveLast(executor, settings, info);
 }

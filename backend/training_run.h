@@ -36,6 +36,7 @@ struct TrainingSettings {
   /// Told on rank 0 which step could not be saved, and why; the training goes on. May be empty.
   std::function<void(int64_t, const Error&)> notSaved;
   Profiler* profiler = nullptr;
+  bool checkNumbers = false;  // of every instruction (backend/number_check.h)
   /// What the model's own file holds: parameters and constants by their names, in their types.
   const std::map<std::string, HostTensor>* modelValues = nullptr;
 };
@@ -50,8 +51,9 @@ struct StepReport {
 /// Trains on one rank; every rank of the world calls it with the same task and settings. `report`
 /// is called after each step (on every rank) and returns whether to go on; all ranks stop when rank
 /// 0 says so, and save. Throws what the parts throw, and Error(runtime) naming the step when the
-/// loss is not a number, or at the end when the last step cannot be saved: a checkpoint that fails
-/// before that costs no training.
+/// loss is not a number (where 20 steps and a minute suffice to train again since the start or the
+/// last checkpoint, naming the operator), or at the end when the last step cannot be saved: a
+/// checkpoint that fails before that costs no training.
 void trainRank(const TrainingTask& task, const TrainingSettings& settings, RankDevice& device,
                Communicator& world, const std::function<bool(const StepReport&)>& report);
 

@@ -114,6 +114,9 @@ void RunArguments::addTo(CLI::App& app) {
       ->type_name("FILE");
   app.add_flag("--no-profile", noProfile, "Record no times, and store nothing about the run")
       ->excludes("--trace");
+  app.add_flag("--check-numbers", settings.checkNumbers,
+               "Look for NaN and infinity in what every operator leaves, and name the first that "
+               "made a step fail; slow");
   profiles.addTo(app);
   format.addTo(app, {"table", "json"});
 }
@@ -200,6 +203,7 @@ std::vector<std::string> RunArguments::shared() const {
           fmt::format("--checkpoint {}", settings.checkpoint),
           fmt::format("--checkpoint-every {}", settings.checkpointEvery),
           fmt::format("--trace {}", trace),
+          settings.checkNumbers ? "--check-numbers" : "no --check-numbers",
           noProfile ? "--no-profile" : "no --no-profile"};
 }
 
