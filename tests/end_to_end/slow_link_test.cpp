@@ -214,7 +214,8 @@ TEST_P(SlowLink, ChangesThePlanAndTheMeasurementAgrees) {
   fmt::print("{}: fast {:.3g} B/s, slow {:.3g} B/s\n", GetParam(),
              fastLink.at("bandwidth").get<double>(), rate);
   EXPECT_GT(rate, 0.5 * 5e6);
-  EXPECT_LT(rate, 1.5 * 5e6);
+  // A bucket fills up again while the answer of a transfer comes: up to twice the rate.
+  EXPECT_LT(rate, 2.2 * 5e6);
   EXPECT_GT(fastLink.at("bandwidth").get<double>(), 8 * rate);
 
   // How fast a core is follows from a step of a single rank, two of which run at the same time.

@@ -187,17 +187,27 @@ TEST(TrainingExamples, TheScriptShowsTheSameLossesForEveryPlan) {
   EXPECT_EQ(found[2], found[0]);
 }
 
-TEST(TrainingExamples, TheDemoPlansThenTrainsWithEqualLosses) {
+TEST(TrainingExamples, TheDemoTrainsWithEqualLossesAndPredictsFromWhatItMeasured) {
   const CommandResult result = runInRepository(fmt::format("examples/demo.sh '{}'", kBinaries));
   ASSERT_EQ(result.exitCode, 0) << result.err;
   const std::vector<std::string> found = summaries(result.out);
-  ASSERT_EQ(found.size(), 2u) << result.out;
-  double first = 0, last = 0, otherFirst = 0, otherLast = 0;
+  ASSERT_EQ(found.size(), 3u) << result.out;
+  double first = 0, last = 0;
   ASSERT_EQ(std::sscanf(found[0].c_str(), "loss %lf -> %lf", &first, &last), 2);
-  ASSERT_EQ(std::sscanf(found[1].c_str(), "loss %lf -> %lf", &otherFirst, &otherLast), 2);
-  EXPECT_NEAR(otherFirst, first, 1e-4);
-  EXPECT_NEAR(otherLast, last, 1e-3);
   EXPECT_LT(last, 0.1 * first);
+  for (const std::string& other : found) {
+    double otherFirst = 0, otherLast = 0;
+    ASSERT_EQ(std::sscanf(other.c_str(), "loss %lf -> %lf", &otherFirst, &otherLast), 2);
+    EXPECT_NEAR(otherFirst, first, 1e-4);
+    EXPECT_NEAR(otherLast, last, 1e-3);
+  }
+  const std::regex predicted("predicted [^\n]*, (analytic|interpolated|measured)\\), measured ");
+  std::vector<std::string> labels;
+  for (std::sregex_iterator i(result.out.begin(), result.out.end(), predicted), end; i != end; ++i)
+    labels.push_back(i->str(1));
+  ASSERT_GE(labels.size(), 3u) << result.out;
+  EXPECT_EQ(labels.front(), "analytic");
+  EXPECT_EQ(labels.back(), "measured");
 }
 
 TEST(TrainingExamples, TheScriptNamesItsModels) {
