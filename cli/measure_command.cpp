@@ -166,7 +166,7 @@ class MeasureCommand : public Command {
         secondsText(Seconds(secondsSoFar())), plansRun_.size(), plansRun_.size() == 1 ? "" : "s",
         totals_.left > 0 ? fmt::format(", {} not yet", totals_.left) : ""));
     if (!plansRun_.empty())
-      print(fmt::format("recording took at most {} of a step\n", percentText(totals_.overhead)));
+      print(fmt::format("recording took at most {:.2f} % of a step\n", 100 * totals_.overhead));
     if (totals_.left > 0 && !interrupted())
       note("the budget is used up; the same command goes on, --budget gives it more time");
     note(fmt::format("stored in {}; `meshplan plan {} --cluster local:{}` uses it", path,
