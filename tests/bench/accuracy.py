@@ -72,6 +72,15 @@ def kendall(pairs):
     return score / math.sqrt((total - ties_p) * (total - ties_m)) if total else 1.0
 
 
+def ordered_tau(plans, kind):
+    """tau over the pairs of plans of one model that the rounds themselves tell apart."""
+    pairs = [(a, b) for a, b in itertools.combinations(plans, 2)
+             if a.model == b.model and abs(a.measured - b.measured) > a.scatter + b.scatter]
+    right = sum((a.predicted[kind] > b.predicted[kind]) == (a.measured > b.measured)
+                for a, b in pairs)
+    return 2 * right / len(pairs) - 1 if pairs else 1.0
+
+
 def percentile(values, share):
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
@@ -85,6 +94,11 @@ class Plan:
     @property
     def measured(self):
         return statistics.median(self.rounds)
+
+    @property
+    def scatter(self):
+        """Half the distance between the slowest and the fastest round."""
+        return (max(self.rounds) - min(self.rounds)) / 2
 
     def error(self, kind):
         return abs(self.predicted[kind] / self.measured - 1)
@@ -165,7 +179,7 @@ class Accuracy:
     def report(self):
         for p in self.plans:
             print(f"{p.model:4} {p.ranks} {p.strategy:42} {1e3 * p.measured:8.2f} ms +-"
-                  f"{50 * (max(p.rounds) - min(p.rounds)) / p.measured:4.1f} %  predicted "
+                  f"{100 * p.scatter / p.measured:4.1f} %  predicted "
                   f"{1e3 * p.predicted['learned']:8.2f} ms "
                   f"{100 * (p.predicted['learned'] / p.measured - 1):+6.1f} %   before "
                   f"{100 * (p.predicted['machine'] / p.measured - 1):+6.1f} %, catalogue "
@@ -179,7 +193,9 @@ class Accuracy:
                     for m in self.models]
             figures[kind] = {"plans": len(unseen), "median": statistics.median(errors),
                              "p95": percentile(errors, 0.95), "worst": max(errors),
-                             "tau": statistics.mean(taus)}
+                             "tau": kendall([(p.predicted[kind], p.measured) for p in unseen]),
+                             "tau_of_models": statistics.mean(taus),
+                             "tau_of_ordered_pairs": ordered_tau(unseen, kind)}
         regrets = {}
         for (model, ranks), pick in self.picks.items():
             fastest = min(p.measured for p in self.plans
@@ -192,7 +208,8 @@ class Accuracy:
                            ("learned", "operators and collectives measured")]:
             f = figures[kind]
             print(f"  {text:36} median {100 * f['median']:5.1f} %  p95 {100 * f['p95']:5.1f} %  "
-                  f"worst {100 * f['worst']:5.1f} %  tau {f['tau']:.2f}")
+                  f"worst {100 * f['worst']:5.1f} %  tau {f['tau']:.2f}, mean of models "
+                  f"{f['tau_of_models']:.2f}, of pairs told apart {f['tau_of_ordered_pairs']:.2f}")
         print("slower than the fastest measured plan, the one that the search picked: " + ", ".join(
             f"{name} {100 * r:.1f} %" for name, r in regrets.items()))
         return figures
