@@ -85,7 +85,9 @@ void CollectiveMatcher::collect(const std::string& transport, ImportCollector& c
     siblings[{t.shortest.peers, t.shortest.name, t.hosts}].insert(std::get<0>(key));
   for (const auto& [key, t] : together_) {
     const RankCollective& c = t.shortest;
-    const auto leave = [&](const std::string& why) { collector.leaveOut(c.name, why, t.total); };
+    const auto leave = [&, total = t.total](const std::string& why) {
+      collector.leaveOut(c.name, why, total);
+    };
     const auto kind = collectiveKindOf(c.name);
     const auto bytes = kind ? fullBytesOf(*kind, c) : std::nullopt;
     if (!kind)
