@@ -44,6 +44,12 @@ void PeerLink::keepLast() {
   out_.back().pending = nullptr;
 }
 
+std::optional<CommCall> PeerLink::unsent() const {
+  const auto frame = std::find_if(out_.begin(), out_.end(), [](auto& f) { return f.pending; });
+  if (frame == out_.end()) return std::nullopt;
+  return frame->header.call;
+}
+
 void PeerLink::letGo() {
   std::erase_if(out_, [](const Outgoing& frame) { return frame.pending && frame.written == 0; });
   for (Outgoing& frame : out_) {

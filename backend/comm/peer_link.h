@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "backend/comm/byte_stream.h"
@@ -40,6 +41,8 @@ class PeerLink {
   void sendCopy(const FrameHeader& header, const void* data);
   /// Copies what is left of the last frame given to `send`, so that its memory is free.
   void keepLast();
+  /// The first call whose memory waits here to be written.
+  std::optional<CommCall> unsent() const;
   /// Forgets the memory of callers: frames not yet begun are dropped, a frame half sent or half
   /// received goes on in a copy.
   void letGo();

@@ -94,7 +94,7 @@ void StreamEngine::exchange(uint64_t group, const CommCall& call, std::span<cons
         {.kind = FrameHeader::part, .group = group, .bytes = uint64_t(o.bytes), .call = call},
         o.data, &pending);
   for (Wanted& w : wanted) want(group, FrameHeader::part, w);
-  await(lock, {call, out, wanted, &pending, Clock::now()});
+  await(lock, {call, wanted, &pending, Clock::now()});
 }
 
 void StreamEngine::send(uint64_t group, const Outbound& out) {
@@ -127,7 +127,7 @@ void StreamEngine::receive(uint64_t group, const Inbound& in) {
   Wanted wanted{in, call};
   const int pending = 0;
   want(group, FrameHeader::message, wanted);
-  await(lock, {call, {}, std::span(&wanted, 1), &pending, Clock::now()});
+  await(lock, {call, std::span(&wanted, 1), &pending, Clock::now()});
 }
 
 void StreamEngine::abort(const std::string& reason) {
@@ -224,8 +224,6 @@ void StreamEngine::failIfEnded(int rank, const CommCall& call) {
 void StreamEngine::failOnEnded(const Waiting& waiting) {
   for (const Wanted& w : waiting.wanted)
     if (!w.done) failIfEnded(w.in.rank, waiting.call);
-  for (const Outbound& o : waiting.out)
-    if (!links_[size_t(o.rank)].open()) failIfEnded(o.rank, waiting.call);
 }
 
 void StreamEngine::await(Lock& lock, const Waiting& waiting) {
@@ -260,9 +258,14 @@ void StreamEngine::moveBytes() {
 }
 
 void StreamEngine::lost(int rank) {
-  links_[size_t(rank)].close();
-  if (ended_[size_t(rank)] || leaving_) return;
-  fail(fmt::format("rank {} died: its connection to rank {} broke", rank, rank_));
+  PeerLink& link = links_[size_t(rank)];
+  const std::optional<CommCall> unsent = link.unsent();
+  link.close();
+  if (leaving_) return;
+  if (!ended_[size_t(rank)])
+    fail(fmt::format("rank {} died: its connection to rank {} broke", rank, rank_));
+  else if (unsent)
+    failIfEnded(rank, *unsent);
 }
 
 // Memory of callers must not be touched once they have thrown.

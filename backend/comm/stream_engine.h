@@ -86,7 +86,6 @@ class StreamEngine final : private PeerLink::Receiver {
   };
   struct Waiting {
     CommCall call;
-    std::span<const Outbound> out;
     std::span<const Wanted> wanted;
     const int* pending = nullptr;
     Clock::time_point since;
