@@ -18,13 +18,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Holds the folder of a file against others who would rename it too: the second must find the new
-/// file, and not set that aside.
+/// Holds the folder of a file: shared against its being renamed between the opening of a store and
+/// that of its journal, which would be the new file's; exclusive against others who would rename it
+/// too, for the second must find the new file, and not set that aside.
 class FolderLock {
  public:
-  explicit FolderLock(const fs::path& file)
+  FolderLock(const fs::path& file, int operation)
       : folder_(::open(fs::absolute(file).parent_path().c_str(), O_RDONLY | O_DIRECTORY)) {
-    if (folder_ >= 0) ::flock(folder_, LOCK_EX);
+    if (folder_ >= 0) ::flock(folder_, operation);
   }
   ~FolderLock() {
     if (folder_ >= 0) ::close(folder_);
@@ -66,7 +67,7 @@ std::string setAside(const std::string& path) {
 }
 
 OpenedStore replaceDamaged(const std::string& path) {
-  const FolderLock lock(path);
+  const FolderLock lock(path, LOCK_EX);
   try {
     return {openSound(path), ""};
   } catch (const ProfileError& error) {
@@ -83,6 +84,7 @@ OpenedStore openOrSetAside(const std::string& path) {
   if (path.empty()) return {};
   try {
     try {
+      const FolderLock lock(path, LOCK_SH);
       return {openSound(path), ""};
     } catch (const ProfileError& error) {
       if (!mayBeSetAside(error, path)) throw;
