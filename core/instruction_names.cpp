@@ -14,16 +14,7 @@ std::string axesText(MeshAxes axes) {
 }
 
 std::string_view phaseText(const Routine& routine, const Instruction& in) {
-  if (in.recomputed) return "recompute";
-  switch (routine.kind) {
-    case Routine::Kind::forward:
-      return "forward";
-    case Routine::Kind::backward:
-      return "backward";
-    case Routine::Kind::update:
-      return "update";
-  }
-  return "forward";
+  return in.recomputed ? "recompute" : routineKindName(routine.kind);
 }
 
 std::string operatorText(const Graph& graph, OpId id) {

@@ -9,7 +9,6 @@
 #include "core/error.h"
 
 namespace meshplan {
-namespace {
 
 std::string_view routineKindName(Routine::Kind k) {
   switch (k) {
@@ -22,6 +21,8 @@ std::string_view routineKindName(Routine::Kind k) {
   }
   return "forward";
 }
+
+namespace {
 
 std::string_view instructionKindName(Instruction::Kind k) {
   switch (k) {

@@ -99,6 +99,8 @@ struct Routine {
   std::vector<Binding> bindings;
 };
 
+std::string_view routineKindName(Routine::Kind k);  // "forward", "backward" or "update"
+
 struct Call {
   uint32_t routine = 0;
   int32_t microBatch = 0;

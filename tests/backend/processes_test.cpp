@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tests/child_process.h"
+#include "tests/scratch_folder.h"
 
 namespace meshplan {
 namespace {
@@ -31,12 +32,6 @@ double secondsSince(Clock::time_point start) {
 
 class Processes : public ::testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/meshplan-test-XXXXXX";
-    folder_ = mkdtemp(name);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   ChildProcess launch(int ranks, const std::string& what,
                       const std::vector<std::string>& environment = {}) {
     return ChildProcess(folder_, "launch",
@@ -52,7 +47,8 @@ class Processes : public ::testing::Test {
   }
   void endLoop() { std::ofstream(folder_ / "end") << "now"; }
 
-  std::filesystem::path folder_;
+  const ScratchFolder scratch_;
+  const std::filesystem::path folder_ = scratch_.file("");
 };
 
 bool runs(pid_t pid) {

@@ -20,6 +20,7 @@
 #include "profiles/set_aside.h"
 #include "tests/backend/long_tests.h"
 #include "tests/profiles/fault_vfs.h"
+#include "tests/profiles/filled_store.h"
 #include "tests/profiles/measurement_examples.h"
 #include "tests/scratch_folder.h"
 
@@ -29,65 +30,10 @@ namespace {
 namespace fs = std::filesystem;
 using Access = ProfileStore::Access;
 
-/// In memory where there is such a place: these tests are about processes, not about the disk.
-fs::path quickDisk() {
-  return fs::exists("/dev/shm") ? "/dev/shm" : fs::temp_directory_path();
-}
-
-std::string bytesOf(const std::string& path) {
-  std::stringstream bytes;
-  bytes << std::ifstream(path, std::ios::binary).rdbuf();
-  return bytes.str();
-}
-
-/// Runs `work` in a process of its own, which ends with what it returns.
-pid_t inChild(const std::function<int()>& work) {
-  const pid_t child = ::fork();
-  if (child != 0) return child;
-  int code = 99;
-  try {
-    code = work();
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "{}\n", e.what());
-  }
-  ::_exit(code);
-}
-
-int statusOf(pid_t child) {
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-CollectiveMeasurement numbered(const std::string& device, int64_t number) {
-  CollectiveMeasurement row = exampleCollective(static_cast<uint32_t>(number));
-  row.environment = {device, "f", "l"};
-  row.source = {Origin::measured, "test", 1};
-  row.bytes = Bytes(number);
-  return row;
-}
-
 std::set<int64_t> numbers(const ProfileStore& store, const std::string& device) {
   std::set<int64_t> found;
   for (const CollectiveMeasurement& m : store.collectives(device)) found.insert(m.bytes.value);
   return found;
-}
-
-std::vector<OperatorMeasurement> operatorRows(uint32_t from, uint32_t count) {
-  std::vector<OperatorMeasurement> rows;
-  for (uint32_t seed = from; seed < from + count; ++seed) rows.push_back(exampleOperator(seed));
-  return rows;
-}
-
-/// A store of several pages with rows in every table.
-std::string filledStore(const std::string& path) {
-  ProfileStore store(path);
-  store.add(operatorRows(0, 30));
-  for (uint32_t seed = 0; seed < 3; ++seed) store.add(exampleRun(seed), exampleInstructions(seed));
-  std::vector<CollectiveMeasurement> rows;
-  for (int64_t i = 0; i < 30; ++i) rows.push_back(numbered("d", i));
-  store.add(rows);
-  return path;
 }
 
 // --- killed writers
@@ -391,122 +337,6 @@ TEST(ProfileFaults, DamagedFilesAreReadRefusedOrKeptAsideButNeverLost) {
              files, unread, aside, left, sound);
   EXPECT_GT(aside, files / 4);
   EXPECT_GT(left, 0);
-}
-
-// --- versions
-
-SchemaVersions laterVersions() {
-  SchemaVersions versions = profileSchema();
-  versions.push_back(
-      "ALTER TABLE run ADD COLUMN note TEXT NOT NULL DEFAULT 'none';"
-      "CREATE TABLE summary (device TEXT NOT NULL, rows INTEGER NOT NULL) STRICT;"
-      "INSERT INTO summary SELECT e.device, count(*) FROM operator_time t "
-      "JOIN environment e ON e.id = t.environment_id GROUP BY 1;");
-  versions.push_back("CREATE INDEX run_note ON run (note); UPDATE run SET note = 'upgraded';");
-  return versions;
-}
-
-/// Version, tables and columns of a database.
-std::string shapeOf(const std::string& path) {
-  SQLite::Database database(path, SQLite::OPEN_READWRITE);
-  std::string shape = database.execAndGet("PRAGMA user_version").getString() +
-                      database.execAndGet("PRAGMA integrity_check").getString();
-  SQLite::Statement all(database,
-                        "SELECT name || ' ' || sql FROM sqlite_schema WHERE sql IS NOT "
-                        "NULL ORDER BY name");
-  while (all.executeStep()) shape += "\n" + all.getColumn(0).getString();
-  return shape;
-}
-
-TEST(ProfileFaults, AnUpgradeThatIsKilledAnywhereLeavesTheOldOrTheNewVersion) {
-  const ScratchFolder folder(quickDisk());
-  const std::string from = filledStore(folder.file("p.db")), to = folder.file("new.db");
-  const SchemaVersions versions = laterVersions();
-  fs::copy_file(from, to);
-  int64_t operations = 0;
-  {
-    const FaultyDisk disk;
-    const ProfileDatabase upgraded(to, true, versions);
-    operations = disk.operations();
-  }
-  const std::string before = shapeOf(from), after = shapeOf(to);
-  ASSERT_NE(before, after);
-  ASSERT_GT(operations, 5);
-  int olds = 0;
-  for (int64_t k = 1; k <= operations; ++k) {
-    const std::string path = folder.file(fmt::format("{}.db", k));
-    fs::copy_file(from, path);
-    EXPECT_EQ(statusOf(inChild([&] {
-                const FaultyDisk disk(FaultyDisk::Fault::kill, k);
-                const ProfileDatabase upgraded(path, true, versions);
-                return 0;
-              })),
-              128 + SIGKILL);
-    const std::string shape = shapeOf(path);
-    EXPECT_TRUE(shape == before || shape == after) << shape;
-    olds += shape == before;
-    if (shape == before) {
-      EXPECT_EQ(ProfileStore(path).operators().size(), 30u);
-    }
-    const ProfileDatabase upgraded(path, true, versions);
-    EXPECT_EQ(shapeOf(path), after);
-  }
-  EXPECT_GT(olds, 0);
-}
-
-TEST(ProfileFaults, AnUpgradeThatFailsLeavesTheOldVersion) {
-  const ScratchFolder folder(quickDisk());
-  const std::string path = filledStore(folder.file("p.db")), before = shapeOf(path);
-  SchemaVersions versions = laterVersions();
-  versions.push_back("CREATE TABLE summary (again TEXT) STRICT");
-  EXPECT_THROW(ProfileDatabase(path, true, versions), Error);
-  EXPECT_EQ(shapeOf(path), before);
-  EXPECT_EQ(ProfileStore(path).operators().size(), 30u);
-}
-
-TEST(ProfileFaults, AReaderSeesTheNewVersionWithoutChangingTheFile) {
-  const ScratchFolder folder(quickDisk());
-  const std::string path = filledStore(folder.file("p.db")), before = bytesOf(path);
-  const SchemaVersions versions = laterVersions();
-  const ProfileDatabase reader(path, false, versions);
-  EXPECT_EQ(reader.read([](SQLite::Database& c) {
-    return c.execAndGet("SELECT sum(rows) FROM summary").getInt();
-  }),
-            30);
-  EXPECT_EQ(bytesOf(path), before);
-  EXPECT_EQ(ProfileStore(folder.write("empty.db", ""), Access::read).operators().size(), 0u);
-}
-
-TEST(ProfileFaults, AnUpgradeDoesNotBreakReadersAndStopsOlderWriters) {
-  const ScratchFolder folder(quickDisk());
-  const std::string path = filledStore(folder.file("p.db"));
-  ProfileStore writer(path);
-  std::atomic<bool> stop = false;
-  std::atomic<int> rounds = 0;
-  std::vector<std::thread> readers;
-  for (int r = 0; r < 3; ++r)
-    readers.emplace_back([&] {
-      const ProfileStore store(path, Access::read);
-      while (!stop) {
-        EXPECT_EQ(store.operators().size(), 30u);
-        EXPECT_EQ(store.runs().size(), 3u);
-        ++rounds;
-      }
-    });
-  while (rounds < 10) std::this_thread::yield();
-  const SchemaVersions versions = laterVersions();
-  { const ProfileDatabase upgraded(path, true, versions); }
-  const int upgradedAt = rounds;
-  while (rounds < upgradedAt + 10) std::this_thread::yield();
-  stop = true;
-  for (std::thread& t : readers) t.join();
-  try {
-    writer.add(operatorRows(100, 1));
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_NE(e.problem().find("a newer Meshplan"), std::string::npos) << e.what();
-  }
-  EXPECT_EQ(writer.operators().size(), 30u);
 }
 
 }  // namespace
