@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include <atomic>
+#include <deque>
 #include <filesystem>
 #include <thread>
 
@@ -110,9 +111,11 @@ TEST(ProfileUpgrade, AnUpgradeDoesNotBreakReadersAndStopsOlderWriters) {
   std::atomic<bool> stop = false;
   std::atomic<int> rounds = 0;
   std::vector<std::thread> readers;
-  for (int r = 0; r < 3; ++r)
+  // All open the old version: later ones would be refused.
+  std::deque<ProfileStore> stores;
+  for (int r = 0; r < 3; ++r) stores.emplace_back(path, Access::read);
+  for (const ProfileStore& store : stores)
     readers.emplace_back([&] {
-      const ProfileStore store(path, Access::read);
       while (!stop) {
         EXPECT_EQ(store.operators().size(), 30u);
         EXPECT_EQ(store.runs().size(), 3u);
