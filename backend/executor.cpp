@@ -23,6 +23,17 @@ uint64_t mixed(uint64_t seed, uint64_t value) {
   return z ^ (z >> 31);
 }
 
+template <size_t... i>
+std::array<TensorCollective, sizeof...(i)> collectivesOn(RankDevice& device,
+                                                         std::index_sequence<i...>) {
+  return {((void)i, TensorCollective(device))...};
+}
+
+MemoryAccess accessOf(const void* begin, int64_t bytes, bool writes) {
+  const auto address = reinterpret_cast<uintptr_t>(begin);
+  return {address, address + static_cast<uintptr_t>(bytes), writes};
+}
+
 bool movesParameters(const Binding& binding) {
   return binding.inputs[0].place != Operand::Place::buffer ||
          binding.outputs[0].place != Operand::Place::buffer;
@@ -32,14 +43,18 @@ bool movesParameters(const Binding& binding) {
 
 Executor::Executor(const Graph& graph, const Program& program, RankDevice& device,
                    Communicator& world)
+    : Executor(graph, program, device, world, world) {}
+
+Executor::Executor(const Graph& graph, const Program& program, RankDevice& device,
+                   Communicator& world, Communicator& data)
     : graph_(graph),
       program_(program),
       device_(device),
-      groups_(program, world),
+      groups_(program, world, data),
       rankClass_(classOf(program, groups_.stage())),
       memory_(rankClass_, groups_, device),
       staging_(graph, program, groups_.coordinates(), device),
-      collective_(device) {
+      collectives_(collectivesOn(device, std::make_index_sequence<kStreams>())) {
   for (const Call& call : rankClass_.calls) {
     const Routine& routine = program.routines[call.routine];
     if (routine.bindings.size() != routine.instructions.size())
@@ -96,12 +111,25 @@ double Executor::lossShareOf(OpId id, const OperatorStrategy& strategy) const {
 }
 
 double Executor::step(const StepInputs& inputs, const Options& options) {
-  Step step{inputs, options, 0, std::vector<bool>(memory_.parameters().size())};
+  Step step{inputs, options, std::vector<bool>(memory_.parameters().size())};
   if (options.profiler) options.profiler->beginStep();
+  seeds_ = seedsOf(options);
+  order_.clear();
+  device_.beginStep({options.optimizer, seeds_});
   for (uint32_t c = 0; c < rankClass_.calls.size(); ++c) runCall(step, c);
+  double loss = device_.endStep();
   checkArena();
-  groups_.world().allReduce(&step.loss, 1, DType::f64, ReduceOp::sum);
-  return step.loss;
+  groups_.world().allReduce(&loss, 1, DType::f64, ReduceOp::sum);
+  return loss;
+}
+
+std::vector<uint64_t> Executor::seedsOf(const Options& options) const {
+  const uint64_t ofStep = mixed(options.seed, static_cast<uint64_t>(options.optimizer.step));
+  std::vector<uint64_t> seeds;
+  for (int64_t m = 0; m < program_.microBatches; ++m)
+    seeds.push_back(mixed(ofStep, static_cast<uint64_t>(m * program_.mesh.data +
+                                                        groups_.coordinate(MeshAxis::data))));
+  return seeds;
 }
 
 void Executor::checkArena() const {
@@ -126,6 +154,7 @@ void Executor::runCall(Step& step, uint32_t index) {
 void Executor::run(Step& step, const Site& site, Prepared& prepared) {
   locate(step, site, site.binding().inputs, prepared.inputs);
   locate(step, site, site.binding().outputs, prepared.outputs);
+  if (device_.hasStreams()) order(site, prepared);
   switch (site.instruction().kind) {
     case Instruction::Kind::compute:
       return compute(step, site, prepared);
@@ -135,6 +164,48 @@ void Executor::run(Step& step, const Site& site, Prepared& prepared) {
     case Instruction::Kind::receive:
       return transfer(site, prepared);
   }
+}
+
+void Executor::order(const Site& site, const Prepared& prepared) {
+  std::vector<MemoryAccess> accesses;
+  for (const TensorView& v : prepared.inputs)
+    accesses.push_back(accessOf(v.data, v.type.bytes().value, false));
+  for (const TensorView& v : prepared.outputs)
+    accesses.push_back(accessOf(v.data, v.type.bytes().value, true));
+  addParameterAccesses(site, accesses);
+  const Stream stream = site.instruction().stream;
+  device_.use(stream);
+  const uint8_t waits = order_.issue(stream, accesses);
+  for (int s = 0; s < kStreams; ++s)
+    if (waits & streamBit(static_cast<Stream>(s))) device_.waitFor(static_cast<Stream>(s));
+}
+
+/// Updates and collectives of flat parameters touch more than their operands say: states, padding.
+void Executor::addParameterAccesses(const Site& site, std::vector<MemoryAccess>& accesses) const {
+  const Binding& binding = site.binding();
+  const bool updates = site.routine.kind == Routine::Kind::update &&
+                       site.instruction().kind == Instruction::Kind::compute;
+  const auto add = [&](const Operand& o) {
+    if (o.place != Operand::Place::weights && o.place != Operand::Place::gradient) return;
+    const ParameterPlace& p = memory_.parameter(o.index);
+    const int64_t kept = p.shareElements, whole = p.paddedElements();
+    const int64_t stateBytes = kept * dtypeBytes(DType::f64);
+    if (updates || o.place == Operand::Place::weights)
+      accesses.push_back(accessOf(
+          memory_.weights(p), (p.weightsShared ? kept : whole) * dtypeBytes(p.type.dtype), true));
+    if (updates || o.place == Operand::Place::gradient)
+      accesses.push_back(accessOf(memory_.gradient(p),
+                                  (p.gradientShared ? kept : whole) * dtypeBytes(p.gradientType),
+                                  true));
+    for (int64_t offset : {p.master, p.states[0], p.states[1]})
+      if (updates && offset >= 0)
+        accesses.push_back(accessOf(memory_.state(offset), stateBytes, true));
+  };
+  const bool shares =
+      site.instruction().kind == Instruction::Kind::collective && movesParameters(binding);
+  if (!updates && !shares) return;
+  for (const Operand& o : binding.inputs) add(o);
+  for (const Operand& o : binding.outputs) add(o);
 }
 
 void Executor::locate(const Step& step, const Site& site, const std::vector<Operand>& operands,
@@ -160,20 +231,18 @@ void Executor::locate(const Step& step, const Site& site, const std::vector<Oper
 
 void Executor::compute(Step& step, const Site& site, Prepared& prepared) {
   const Binding& binding = site.binding();
-  if (site.routine.kind == Routine::Kind::update) return update(step, binding);
+  if (site.routine.kind == Routine::Kind::update) return update(binding);
   if (binding.part == Binding::Part::copy)
-    return collective_.slice(groups_.over(binding.axis).rank(), prepared.inputs[0],
-                             prepared.outputs[0], binding.cut);
-  const int64_t group =
-      site.call.microBatch * program_.mesh.data + groups_.coordinate(MeshAxis::data);
+    return collectives_[0].slice(groups_.over(binding.axis).rank(), prepared.inputs[0],
+                                 prepared.outputs[0], binding.cut);
   KernelCall call;
   call.op = &graph_.op(site.instruction().op);
   call.inputs = prepared.inputs;
   call.outputs = prepared.outputs;
   call.axes = prepared.axes;
   call.lossScale = 1.0 / static_cast<double>(program_.microBatches * program_.mesh.data);
-  call.seed = mixed(mixed(step.options.seed, static_cast<uint64_t>(step.options.optimizer.step)),
-                    static_cast<uint64_t>(group));
+  call.seedSlot = site.call.microBatch;
+  call.seed = seeds_[static_cast<size_t>(call.seedSlot)];
   for (size_t o = 0; o < binding.outputs.size(); ++o) {
     if (binding.outputs[o].place != Operand::Place::gradient) continue;
     const size_t parameter = memory_.indexOf(binding.outputs[o].index);
@@ -182,7 +251,7 @@ void Executor::compute(Step& step, const Site& site, Prepared& prepared) {
   }
   computePart(site, call);
   if (prepared.lossShare > 0 && binding.part != Binding::Part::statistics)
-    countLoss(step, prepared);
+    device_.addLoss(prepared.outputs[0], prepared.lossShare);
 }
 
 void Executor::computePart(const Site& site, const KernelCall& call) {
@@ -195,23 +264,11 @@ void Executor::computePart(const Site& site, const KernelCall& call) {
   device_.run(call);
 }
 
-void Executor::countLoss(Step& step, const Prepared& prepared) {
-  const TensorView& loss = prepared.outputs[0];
-  double value = 0;
-  if (loss.type.dtype == DType::f64) {
-    device_.download(&value, loss.data, sizeof value);
-  } else {
-    float narrow = 0;
-    device_.download(&narrow, loss.data, sizeof narrow);
-    value = narrow;
-  }
-  step.loss += prepared.lossShare * value;
-}
-
 void Executor::collective(Step& step, const Site& site, Prepared& prepared) {
   const Instruction& in = site.instruction();
   const Binding& binding = site.binding();
   Communicator& group = groups_.of(in);
+  TensorCollective& collective = collectives_[static_cast<size_t>(in.stream)];
   if (movesParameters(binding)) {
     for (size_t i = 0; i < binding.inputs.size(); ++i)
       shareCollective(step, site, prepared, i, group);
@@ -219,14 +276,14 @@ void Executor::collective(Step& step, const Site& site, Prepared& prepared) {
   }
   switch (in.collective) {
     case CollectiveKind::allReduce:
-      return collective_.allReduce(group, prepared.inputs[0], prepared.outputs[0]);
+      return collective.allReduce(group, prepared.inputs[0], prepared.outputs[0]);
     case CollectiveKind::reduceScatter:
-      return collective_.reduceScatter(group, prepared.inputs[0], prepared.outputs[0], binding.cut);
+      return collective.reduceScatter(group, prepared.inputs[0], prepared.outputs[0], binding.cut);
     case CollectiveKind::allGather:
-      return collective_.allGather(group, prepared.inputs[0], prepared.outputs[0], binding.join);
+      return collective.allGather(group, prepared.inputs[0], prepared.outputs[0], binding.join);
     case CollectiveKind::allToAll:
-      return collective_.allToAll(group, prepared.inputs[0], prepared.outputs[0], binding.cut,
-                                  binding.join);
+      return collective.allToAll(group, prepared.inputs[0], prepared.outputs[0], binding.cut,
+                                 binding.join);
     default:
       throw Error(ErrorKind::internal,
                   fmt::format("a rank cannot execute {}", collectiveName(in.collective)));
@@ -268,7 +325,7 @@ void Executor::scatterGradient(Step& step, const ParameterPlace& p, void* whole,
   step.written[parameter] = true;
 }
 
-void Executor::update(const Step& step, const Binding& binding) {
+void Executor::update(const Binding& binding) {
   for (const Operand& o : binding.inputs) {
     const ParameterPlace& p = memory_.parameter(o.index);
     ParameterUpdate u;
@@ -279,7 +336,7 @@ void Executor::update(const Step& step, const Binding& binding) {
     for (int s = 0; s < 2; ++s) u.states[s] = memory_.state(p.states[s]);
     u.master = memory_.state(p.master);
     u.count = p.shareElements;
-    device_.update(step.options.optimizer, u);
+    device_.update(u);
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <map>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "backend/rank_device.h"
 #include "backend/rank_groups.h"
 #include "backend/rank_memory.h"
+#include "backend/stream_order.h"
 #include "backend/tensor_collective.h"
 
 namespace meshplan {
@@ -23,6 +25,9 @@ class Executor {
   /// outlive the executor. Throws Error(usage) when the world does not fit the plan, Error(runtime)
   /// when the program was not lowered for execution.
   Executor(const Graph& graph, const Program& program, RankDevice& device, Communicator& world);
+  /// With data on its own ways (`data`: the same ranks) beside the `world` of the hosts.
+  Executor(const Graph& graph, const Program& program, RankDevice& device, Communicator& world,
+           Communicator& data);
 
   struct Options {
     OptimizerSettings optimizer;
@@ -50,7 +55,6 @@ class Executor {
   struct Step {
     const StepInputs& inputs;
     const Options& options;
-    double loss = 0;
     std::vector<bool> written;  // by parameter: whether its gradient was written in this step
   };
   using Site = NumberCheck::Site;  // one instruction of one call
@@ -59,7 +63,11 @@ class Executor {
   std::vector<AxisRange> axesOf(const Binding& binding) const;
   double lossShareOf(OpId loss, const OperatorStrategy& strategy) const;
 
+  std::vector<uint64_t> seedsOf(const Options& options) const;
   void runCall(Step& step, uint32_t index);
+  /// Chooses the instruction's stream and makes it wait for what touches the same memory.
+  void order(const Site& site, const Prepared& prepared);
+  void addParameterAccesses(const Site& site, std::vector<MemoryAccess>& accesses) const;
   void run(Step& step, const Site& site, Prepared& prepared);
   void compute(Step& step, const Site& site, Prepared& prepared);
   void computePart(const Site& site, const KernelCall& call);
@@ -67,12 +75,11 @@ class Executor {
   void shareCollective(Step& step, const Site& site, const Prepared& prepared, size_t i,
                        Communicator& group);
   void scatterGradient(Step& step, const ParameterPlace& p, void* whole, Communicator& group);
-  void update(const Step& step, const Binding& binding);
+  void update(const Binding& binding);
   void transfer(const Site& site, const Prepared& prepared);
   void locate(const Step& step, const Site& site, const std::vector<Operand>& operands,
               std::vector<TensorView>& views);
   void checkNumbers(NumberCheck& numbers, const Site& site, const Prepared& prepared);
-  void countLoss(Step& step, const Prepared& prepared);
   void checkArena() const;
 
   const Graph& graph_;
@@ -82,7 +89,9 @@ class Executor {
   const RankClass& rankClass_;
   RankMemory memory_;
   InputStaging staging_;
-  TensorCollective collective_;
+  std::array<TensorCollective, kStreams> collectives_;  // staging memory is a stream's own
+  StreamOrder order_;
+  std::vector<uint64_t> seeds_;                         // of the step's micro-batches
   std::map<uint32_t, std::vector<Prepared>> prepared_;  // by routine
 };
 

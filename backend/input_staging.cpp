@@ -84,7 +84,7 @@ void* InputStaging::fetch(const StepInputs& inputs, const Operand& operand, int6
   }
   std::byte*& staged = staged_[{operand.index, operand.tensorDim, operand.expertDim}];
   const int64_t bytes = operand.type.bytes().value;
-  if (!staged) staged = static_cast<std::byte*>(device_.allocate(bytes));
+  if (!staged) staged = static_cast<std::byte*>(device_.allocate(bytes, "an input"));
   device_.upload(staged, from, bytes);
   return staged;
 }

@@ -44,6 +44,8 @@ struct KernelCall {
   double lossScale = 1;
   /// What random numbers depend on besides the operator and the global index of an element.
   uint64_t seed = 0;
+  /// Where the seed is in StepValues::seeds, for devices that repeat a step with other values.
+  int64_t seedSlot = 0;
   /// False: evaluation; Dropout and BatchNormalization behave as in inference.
   bool training = true;
 

@@ -29,7 +29,7 @@ std::map<int32_t, std::set<int32_t>> tiedParameters(const Program& program) {
 
 }  // namespace
 
-RankGroups::RankGroups(const Program& program, Communicator& world)
+RankGroups::RankGroups(const Program& program, Communicator& world, Communicator& data)
     : world_(world), mesh_(program.mesh) {
   if (world.size() != mesh_.ranks())
     throw Error(
@@ -40,15 +40,15 @@ RankGroups::RankGroups(const Program& program, Communicator& world)
   for (MeshAxes axes :
        {MeshAxes(MeshAxis::tensor), MeshAxes(MeshAxis::expert), MeshAxes(MeshAxis::data),
         MeshAxis::data | MeshAxis::expert, MeshAxes(MeshAxis::pipeline)})
-    groups_[axes.bits] = world.split(colourOf(mesh_, coordinates_, axes));
+    groups_[axes.bits] = data.split(colourOf(mesh_, coordinates_, axes));
   for (const auto& [parameter, stages] : tiedParameters(program)) {
     const bool takesPart = stages.count(stage()) > 0;
     const int others = static_cast<int>(mesh_.ranks()) + world.rank();
     tied_[parameter] =
-        world.split(takesPart ? colourOf(mesh_, coordinates_, MeshAxis::pipeline) : others);
+        data.split(takesPart ? colourOf(mesh_, coordinates_, MeshAxis::pipeline) : others);
   }
-  forward_ = world.split(0);
-  backward_ = world.split(0);
+  forward_ = data.split(0);
+  backward_ = data.split(0);
 }
 
 Communicator& RankGroups::of(const Instruction& instruction) {

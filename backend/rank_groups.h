@@ -17,7 +17,9 @@ namespace meshplan {
 class RankGroups {
  public:
   /// Throws Error(usage) when the world has another size than the mesh.
-  RankGroups(const Program& program, Communicator& world);
+  RankGroups(const Program& program, Communicator& world) : RankGroups(program, world, world) {}
+  /// `data`: the same ranks, over which the groups exchange what lies in the devices' memory.
+  RankGroups(const Program& program, Communicator& world, Communicator& data);
 
   const MeshCoordinates& coordinates() const { return coordinates_; }
   int64_t coordinate(MeshAxis a) const { return coordinates_[static_cast<size_t>(a)]; }
@@ -29,6 +31,7 @@ class RankGroups {
   /// Between stages: the rank of the same coordinates at `stage`, and the group that numbers it.
   Communicator& transfers(bool backward) { return backward ? *backward_ : *forward_; }
   int peer(int stage) const;
+  /// For what lies in the hosts' memory.
   Communicator& world() { return world_; }
 
  private:

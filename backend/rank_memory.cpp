@@ -18,7 +18,8 @@ int64_t aligned(int64_t bytes) {
 RankMemory::RankMemory(const RankClass& rankClass, RankGroups& groups, RankDevice& device)
     : rankClass_(rankClass),
       groups_(groups),
-      arena_(static_cast<std::byte*>(device.allocate(rankClass.arenaBytes.value))) {
+      arena_(static_cast<std::byte*>(
+          device.allocate(rankClass.arenaBytes.value, "the arena of the plan"))) {
   for (size_t i = 0; i < rankClass.parameters.size(); ++i)
     indexOf_[static_cast<uint32_t>(rankClass.parameters[i].tensor.index())] = i;
   for (const SlotPool& pool : rankClass.slots) slots_[pool.chunk] = pool;

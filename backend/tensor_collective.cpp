@@ -27,7 +27,8 @@ std::byte* bytesOf(const TensorView& view) {
 
 std::byte* TensorCollective::staging(int which, int64_t bytes) {
   if (stagingBytes_[which] < bytes) {
-    staging_[which] = static_cast<std::byte*>(device_.allocate(bytes));
+    staging_[which] =
+        static_cast<std::byte*>(device_.allocate(bytes, "packed parts of a collective"));
     stagingBytes_[which] = bytes;
   }
   return staging_[which];

@@ -1,5 +1,5 @@
 # What Meshplan can use and does not need: reported, never required.
-find_package(CUDAToolkit QUIET)
+include(cmake/cuda.cmake)
 find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
 find_library(NCCL_LIBRARY nccl HINTS ${CUDAToolkit_LIBRARY_DIR})
 find_package(MPI QUIET COMPONENTS CXX)
@@ -15,7 +15,7 @@ function(meshplan_report name found)
 endfunction()
 
 message(NOTICE "Meshplan ${PROJECT_VERSION}, ${CMAKE_BUILD_TYPE}, ${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}")
-meshplan_report(CUDA "${CUDAToolkit_FOUND}" ${CUDAToolkit_VERSION})
+meshplan_report(CUDA "${MESHPLAN_CUDA_FOUND}" ${CUDAToolkit_VERSION})
 if(NCCL_INCLUDE_DIR AND NCCL_LIBRARY)
   set(NCCL_FOUND TRUE)
 endif()

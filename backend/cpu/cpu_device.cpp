@@ -28,7 +28,7 @@ CpuDevice::CpuDevice(int threads) : context_(threads) {
   omp_set_num_threads(threads);
 }
 
-void* CpuDevice::allocate(int64_t bytes) {
+void* CpuDevice::allocate(int64_t bytes, std::string_view) {
   memory_.emplace_back(TensorType{DType::u8, {bytes}});
   return memory_.back().view().data;
 }
@@ -65,8 +65,8 @@ void CpuDevice::run(const KernelCall& call) {
   runCpuKernel(context_, call);
 }
 
-void CpuDevice::update(const OptimizerSettings& settings, const ParameterUpdate& update) {
-  updateParameters(context_, settings, update);
+void CpuDevice::update(const ParameterUpdate& update) {
+  updateParameters(context_, settings_, update);
 }
 
 void CpuDevice::lossStatistics(const KernelCall& call, const TensorView& statistics) {
@@ -79,6 +79,15 @@ void CpuDevice::lossFinish(const KernelCall& call, const TensorView& statistics)
 
 void CpuDevice::lossGradient(const KernelCall& call, const TensorView& statistics) {
   crossEntropyGradient(context_, call, statistics);
+}
+
+void CpuDevice::beginStep(const StepValues& values) {
+  settings_ = values.optimizer;
+  loss_ = 0;
+}
+
+void CpuDevice::addLoss(const TensorView& value, double share) {
+  loss_ += share * (value.type.dtype == DType::f64 ? *value.as<double>() : *value.as<float>());
 }
 
 }  // namespace meshplan

@@ -15,7 +15,7 @@ class CpuDevice : public RankDevice {
  public:
   explicit CpuDevice(int threads);
 
-  void* allocate(int64_t bytes) override;
+  void* allocate(int64_t bytes, std::string_view what) override;
   void zero(void* to, int64_t bytes) override;
   void copyRows(void* to, int64_t toPitch, const void* from, int64_t fromPitch, int64_t width,
                 int64_t rows) override;
@@ -23,13 +23,26 @@ class CpuDevice : public RankDevice {
   void download(void* hostTo, const void* from, int64_t bytes) override;
   void add(void* sum, const void* part, int64_t count, DType type) override;
   void run(const KernelCall& call) override;
-  void update(const OptimizerSettings& settings, const ParameterUpdate& update) override;
+  void update(const ParameterUpdate& update) override;
   void lossStatistics(const KernelCall& call, const TensorView& statistics) override;
   void lossFinish(const KernelCall& call, const TensorView& statistics) override;
   void lossGradient(const KernelCall& call, const TensorView& statistics) override;
+  void beginStep(const StepValues& values) override;
+  void addLoss(const TensorView& value, double share) override;
+  double endStep() override { return loss_; }
+
+  bool hasStreams() const override { return false; }
+  void use(Stream) override {}
+  void waitFor(Stream) override {}
+  bool canCapture() const override { return false; }
+  void beginCapture() override {}
+  void endCapture() override {}
+  void replay() override {}
 
  private:
   CpuContext context_;
+  OptimizerSettings settings_;
+  double loss_ = 0;
   std::vector<HostTensor> memory_;
 };
 

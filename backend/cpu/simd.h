@@ -18,7 +18,11 @@
 #define MESHPLAN_SIMD
 #endif
 
+#ifdef __CUDACC__
+#define MESHPLAN_INLINE __host__ __device__ __forceinline__
+#else
 #define MESHPLAN_INLINE inline __attribute__((always_inline))
+#endif
 
 /// Exponentials and their kin without branches, so that loops over them become vector code. The
 /// polynomials in fp32 are weighted least-squares fits brought near minimax by Lawson's iteration

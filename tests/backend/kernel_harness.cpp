@@ -157,6 +157,11 @@ Array zeros(DType dtype, const Shape& shape) {
 
 std::vector<Array> runForward(const KernelCase& c, CpuContext* context) {
   CpuContext own(c.threads);
+  return runForward(c,
+                    [&](const KernelCall& call) { runCpuKernel(context ? *context : own, call); });
+}
+
+std::vector<Array> runForward(const KernelCase& c, const KernelRunner& runner) {
   Operator op;
   op.def = &operatorDef(c.def);
   op.attributes = c.attributes;
@@ -172,7 +177,7 @@ std::vector<Array> runForward(const KernelCase& c, CpuContext* context) {
   call.axes = axes;
   call.training = c.training;
   call.seed = c.seed;
-  runCpuKernel(context ? *context : own, call);
+  runner(call);
   return outputs;
 }
 
@@ -184,6 +189,7 @@ struct GradientRun {
   const std::vector<Array>& outputGradients;
   const std::vector<std::optional<Array>>* sums;
   std::optional<DType> weightGradients;
+  const KernelRunner& runner;
 
   /// Gradients of inputs [first, last) by one operator.
   void operator()(size_t first, size_t last, std::vector<std::optional<Array>>& result) const {
@@ -229,6 +235,7 @@ struct GradientRun {
     call.axes = axes;
     call.training = c.training;
     call.seed = c.seed;
+    if (runner) return runner(call);
     CpuContext context(c.threads);
     runCpuKernel(context, call);
   }
@@ -240,9 +247,10 @@ std::vector<std::optional<Array>> runBackward(const KernelCase& c,
                                               const std::vector<Array>& outputs,
                                               const std::vector<Array>& outputGradients,
                                               const std::vector<std::optional<Array>>* sums,
-                                              std::optional<DType> weightGradients) {
+                                              std::optional<DType> weightGradients,
+                                              const KernelRunner& runner) {
   std::vector<std::optional<Array>> result(c.inputs.size());
-  const GradientRun run{c, outputs, outputGradients, sums, weightGradients};
+  const GradientRun run{c, outputs, outputGradients, sums, weightGradients, runner};
   if (operatorDef(c.def).gradient == GradientKind::none) return result;
   if (operatorDef(c.def).gradient == GradientKind::fused) {
     run(0, c.inputs.size(), result);

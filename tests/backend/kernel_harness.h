@@ -48,7 +48,11 @@ struct KernelCase {
   uint64_t seed = 0;
 };
 
+/// Runs a kernel on tensors in the host's memory.
+using KernelRunner = std::function<void(const KernelCall&)>;
+
 std::vector<Array> runForward(const KernelCase& c, CpuContext* context = nullptr);
+std::vector<Array> runForward(const KernelCase& c, const KernelRunner& runner);
 
 /// Gradients of all floating inputs, from gradient operators built as `trainingGraph` builds them:
 /// they read what the def's `needs` says and nothing else. `outputGradients` may be shorter than
@@ -58,7 +62,7 @@ std::vector<std::optional<Array>> runBackward(
     const KernelCase& c, const std::vector<Array>& outputs,
     const std::vector<Array>& outputGradients,
     const std::vector<std::optional<Array>>* sums = nullptr,
-    std::optional<DType> weightGradients = {});
+    std::optional<DType> weightGradients = {}, const KernelRunner& runner = {});
 
 /// Largest |a - b| / max(1, |b|).
 double largestError(const std::vector<double>& a, const std::vector<double>& b);
