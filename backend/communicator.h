@@ -46,6 +46,8 @@ class Communicator {
   /// Cuts the group: ranks of equal colour form a new one, in the order of their rank here. Every
   /// rank calls it, with the same number of calls in the same order on all ranks.
   virtual std::unique_ptr<Communicator> split(int colour) = 0;
+  /// Whether calls that a device captures (RankDevice::beginCapture) are repeated with it.
+  virtual bool canCapture() const { return false; }
 
   /// In place over `count` elements.
   virtual void allReduce(void* data, int64_t count, DType type, ReduceOp op) = 0;

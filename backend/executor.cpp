@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
+#include <utility>
 
 #include "core/error.h"
 
@@ -116,11 +118,48 @@ double Executor::step(const StepInputs& inputs, const Options& options) {
   seeds_ = seedsOf(options);
   order_.clear();
   device_.beginStep({options.optimizer, seeds_});
-  for (uint32_t c = 0; c < rankClass_.calls.size(); ++c) runCall(step, c);
+  if (device_.hasStreams()) stageInputs(inputs);
+  runOrReplay(step);
   double loss = device_.endStep();
   checkArena();
   groups_.world().allReduce(&loss, 1, DType::f64, ReduceOp::sum);
   return loss;
+}
+
+void Executor::runCalls(Step& step) {
+  for (uint32_t c = 0; c < rankClass_.calls.size(); ++c) runCall(step, c);
+}
+
+bool Executor::mayCapture(const Options& options) const {
+  return device_.canCapture() && groups_.canCapture() && !options.profiler && !options.numbers;
+}
+
+// The first step runs as it is issued: kernels choose their algorithms and take their memory.
+void Executor::runOrReplay(Step& step) {
+  if (!mayCapture(step.options)) return runCalls(step);
+  if (captured_ == Captured::nothing) {
+    runCalls(step);
+    captured_ = Captured::warm;
+    return;
+  }
+  if (captured_ == Captured::warm) {
+    device_.beginCapture();
+    runCalls(step);
+    device_.endCapture();
+    captured_ = Captured::step;
+  }
+  device_.replay();
+}
+
+void Executor::stageInputs(const StepInputs& inputs) {
+  device_.use(Stream::compute);
+  std::set<std::tuple<uint32_t, int8_t, int8_t, int64_t>> staged;
+  for (const Call& call : rankClass_.calls)
+    for (const Binding& binding : program_.routines[call.routine].bindings)
+      for (const Operand& o : binding.inputs)
+        if (o.place == Operand::Place::input &&
+            staged.insert({o.index, o.tensorDim, o.expertDim, call.microBatch}).second)
+          staging_.stage(inputs, o, call.microBatch);
 }
 
 std::vector<uint64_t> Executor::seedsOf(const Options& options) const {

@@ -64,6 +64,11 @@ class Executor {
   double lossShareOf(OpId loss, const OperatorStrategy& strategy) const;
 
   std::vector<uint64_t> seedsOf(const Options& options) const;
+  void runCalls(Step& step);
+  /// Runs the step, or captures it and runs it, or repeats what was captured.
+  void runOrReplay(Step& step);
+  bool mayCapture(const Options& options) const;
+  void stageInputs(const StepInputs& inputs);
   void runCall(Step& step, uint32_t index);
   /// Chooses the instruction's stream and makes it wait for what touches the same memory.
   void order(const Site& site, const Prepared& prepared);
@@ -91,7 +96,8 @@ class Executor {
   InputStaging staging_;
   std::array<TensorCollective, kStreams> collectives_;  // staging memory is a stream's own
   StreamOrder order_;
-  std::vector<uint64_t> seeds_;                         // of the step's micro-batches
+  std::vector<uint64_t> seeds_;  // of the step's micro-batches
+  enum class Captured : uint8_t { nothing, warm, step } captured_ = Captured::nothing;
   std::map<uint32_t, std::vector<Prepared>> prepared_;  // by routine
 };
 

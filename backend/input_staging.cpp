@@ -46,7 +46,16 @@ const std::byte* InputStaging::rows(const TensorView& all, const Operand& operan
   return gathered_.data();
 }
 
+std::byte*& InputStaging::placeOf(const Operand& operand, int64_t microBatch) {
+  const bool own = device_.hasStreams() && graph_.tensor(TensorId(operand.index)).batchDim >= 0;
+  return staged_[{operand.index, operand.tensorDim, operand.expertDim, own ? microBatch : 0}];
+}
+
 void* InputStaging::fetch(const StepInputs& inputs, const Operand& operand, int64_t microBatch) {
+  return device_.hasStreams() ? placeOf(operand, microBatch) : stage(inputs, operand, microBatch);
+}
+
+void* InputStaging::stage(const StepInputs& inputs, const Operand& operand, int64_t microBatch) {
   const Tensor& tensor = graph_.tensor(TensorId(operand.index));
   const auto found = inputs.find(operand.index);
   if (found == inputs.end())
@@ -82,7 +91,7 @@ void* InputStaging::fetch(const StepInputs& inputs, const Operand& operand, int6
     part_.swap(whole);
     from = part_.data();
   }
-  std::byte*& staged = staged_[{operand.index, operand.tensorDim, operand.expertDim}];
+  std::byte*& staged = placeOf(operand, microBatch);
   const int64_t bytes = operand.type.bytes().value;
   if (!staged) staged = static_cast<std::byte*>(device_.allocate(bytes, "an input"));
   device_.upload(staged, from, bytes);

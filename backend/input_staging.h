@@ -23,9 +23,13 @@ class InputStaging {
                RankDevice& device)
       : graph_(graph), program_(program), at_(coordinates), device_(device) {}
 
-  /// The operand's elements on the device, valid until the same operand is asked for again. Throws
-  /// Error(usage) naming the input that is missing or has another size.
+  /// The operand's elements on the device, valid until the same operand is asked for again; on a
+  /// device with streams, which works on several micro-batches at once, until the next step. There
+  /// they must be staged before. Throws Error(usage) naming the input that is missing or has
+  /// another size.
   void* fetch(const StepInputs& inputs, const Operand& operand, int64_t microBatch);
+  /// Brings the operand's elements to the place where `fetch` finds them.
+  void* stage(const StepInputs& inputs, const Operand& operand, int64_t microBatch);
 
  private:
   int64_t coordinate(MeshAxis a) const { return at_[static_cast<size_t>(a)]; }
@@ -35,7 +39,9 @@ class InputStaging {
   const Program& program_;
   MeshCoordinates at_;
   RankDevice& device_;
-  std::map<std::tuple<uint32_t, int8_t, int8_t>, std::byte*> staged_;
+  std::byte*& placeOf(const Operand& operand, int64_t microBatch);
+
+  std::map<std::tuple<uint32_t, int8_t, int8_t, int64_t>, std::byte*> staged_;
   std::vector<std::byte> gathered_, part_;
 };
 

@@ -30,7 +30,7 @@ std::map<int32_t, std::set<int32_t>> tiedParameters(const Program& program) {
 }  // namespace
 
 RankGroups::RankGroups(const Program& program, Communicator& world, Communicator& data)
-    : world_(world), mesh_(program.mesh) {
+    : world_(world), data_(data), mesh_(program.mesh) {
   if (world.size() != mesh_.ranks())
     throw Error(
         ErrorKind::usage,

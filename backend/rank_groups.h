@@ -33,9 +33,10 @@ class RankGroups {
   int peer(int stage) const;
   /// For what lies in the hosts' memory.
   Communicator& world() { return world_; }
+  bool canCapture() const { return data_.canCapture(); }
 
  private:
-  Communicator& world_;
+  Communicator &world_, &data_;
   MeshShape mesh_;
   MeshCoordinates coordinates_;
   std::map<uint8_t, std::unique_ptr<Communicator>> groups_;
