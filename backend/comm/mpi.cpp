@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/comm/mpi.h"
 
-#include <dlfcn.h>
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 
 #include "backend/comm/mpi_library.h"
 #include "backend/comm/stream_group.h"
+#include "backend/dynamic_library.h"
 #include "core/error.h"
 
 namespace meshplan {
@@ -40,12 +40,9 @@ std::vector<std::string> placesToLook() {
 /// The functions of the first library found, or why there is none.
 const MeshplanMpi* openLibrary(std::string& reason) {
   for (const std::string& place : placesToLook()) {
-    void* library = dlopen(place.c_str(), RTLD_NOW | RTLD_GLOBAL);
-    if (!library) {
-      reason = dlerror();
-      continue;
-    }
-    const auto entry = reinterpret_cast<MeshplanMpiEntry>(dlsym(library, "meshplanMpi"));
+    const auto library = DynamicLibrary::open(place, reason, DynamicLibrary::Symbols::shared);
+    if (!library) continue;
+    const auto entry = reinterpret_cast<MeshplanMpiEntry>(library->find("meshplanMpi"));
     const MeshplanMpi* mpi = entry ? entry() : nullptr;
     if (mpi && mpi->version == kMeshplanMpiVersion) return mpi;
     reason = fmt::format("{} is of another version of Meshplan", place);
