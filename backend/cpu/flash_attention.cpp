@@ -224,7 +224,7 @@ class FlashForward {
   std::vector<W> keys_, values_, query_, result_;
 };
 
-/// A gradient that is summed in W and stored as T.
+/// A gradient that is summed in W and stored as T or in fp32.
 template <class T>
 class Sum {
  public:
@@ -244,8 +244,13 @@ class Sum {
   }
 
   void finish() {
-    if constexpr (!std::is_same_v<W, T>)
-      if (view_) storeWide(buffer_.data(), count_, view_->as<T>() + offset_);
+    if constexpr (!std::is_same_v<W, T>) {
+      if (!view_) return;
+      if (view_->type.dtype == DType::f32)
+        storeWide(buffer_.data(), count_, view_->as<W>() + offset_);
+      else
+        storeWide(buffer_.data(), count_, view_->as<T>() + offset_);
+    }
   }
 
  private:

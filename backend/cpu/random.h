@@ -13,13 +13,23 @@ namespace meshplan {
 /// generators", figure 15) over a counter that starts where the seed and the operator's name say.
 class PlacedRandom {
  public:
-  PlacedRandom(uint64_t seed, std::string_view name) : start_(mixed(seed) ^ hashOf(name)) {}
+  PlacedRandom(uint64_t seed, std::string_view name) : PlacedRandom(seed, hashOf(name)) {}
+  /// Where a name is only known by its hash: in kernels of GPUs.
+  MESHPLAN_INLINE PlacedRandom(uint64_t seed, uint64_t nameHash) : start_(mixed(seed) ^ nameHash) {}
 
   MESHPLAN_INLINE uint64_t at(uint64_t index) const { return mixed(start_ + index * kStep); }
   /// Uniform in [0, 1), a multiple of 2^-53.
-  double uniform(uint64_t index) const { return static_cast<double>(at(index) >> 11) * 0x1p-53; }
+  MESHPLAN_INLINE double uniform(uint64_t index) const {
+    return static_cast<double>(at(index) >> 11) * 0x1p-53;
+  }
   MESHPLAN_INLINE uint32_t word(uint64_t index) const {
     return static_cast<uint32_t>(at(index) >> 32);
+  }
+
+  static uint64_t hashOf(std::string_view name) {  // FNV-1a
+    uint64_t hash = 0xcbf29ce484222325;
+    for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    return hash;
   }
 
  private:
@@ -29,11 +39,6 @@ class PlacedRandom {
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
     z = (z ^ z >> 27) * 0x94d049bb133111eb;
     return z ^ z >> 31;
-  }
-  static uint64_t hashOf(std::string_view name) {  // FNV-1a
-    uint64_t hash = 0xcbf29ce484222325;
-    for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-    return hash;
   }
 
   uint64_t start_;
