@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backend/gpus.h"
+
+#include <fmt/core.h>
+
+#include <filesystem>
+
+#include "backend/cuda/cuda_device.h"
+#include "core/error.h"
+
+namespace meshplan {
+namespace {
+
+std::string versionText(int version) {
+  return version == 0 ? "" : fmt::format("{}.{}", version / 1000, version % 1000 / 10);
+}
+
+/// As nvidia-smi writes it.
+std::string uuidText(const cudaUUID_t& uuid) {
+  std::string text = "GPU";
+  for (int i = 0; i < 16; ++i) {
+    if (i == 0 || i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += fmt::format("{:02x}", static_cast<unsigned char>(uuid.bytes[i]));
+  }
+  return text;
+}
+
+void explain(cudaError_t status, GpuState& state) {
+  constexpr const char* kDriver = "/proc/driver/nvidia/version";
+  const bool driver = std::filesystem::exists(kDriver);
+  switch (status) {
+    case cudaErrorNoDevice:
+      state.problem = "the NVIDIA driver finds no GPU";
+      state.remedy = "look at CUDA_VISIBLE_DEVICES and at what nvidia-smi says";
+      return;
+    case cudaErrorInsufficientDriver:
+    case cudaErrorStubLibrary:
+      if (!driver) {
+        state.problem = "no NVIDIA driver";
+        return;
+      }
+      state.problem =
+          fmt::format("the NVIDIA driver is for CUDA {}, and CUDA {} is needed",
+                      state.driver.empty() ? "of an older version" : state.driver, state.runtime);
+      state.remedy = "update the driver";
+      return;
+    default:
+      state.problem = fmt::format("CUDA does not start: {} ({})", cudaGetErrorString(status),
+                                  cudaGetErrorName(status));
+      state.remedy = "try nvidia-smi; a container needs --gpus all";
+  }
+}
+
+Gpu gpuAt(int index) {
+  cudaDeviceProp p;
+  Gpu gpu;
+  gpu.index = index;
+  if (cudaGetDeviceProperties(&p, index) != cudaSuccess) return gpu;
+  gpu.name = p.name;
+  gpu.uuid = uuidText(p.uuid);
+  gpu.memory = Bytes(static_cast<int64_t>(p.totalGlobalMem));
+  gpu.capability = p.major * 10 + p.minor;
+  gpu.multiprocessors = p.multiProcessorCount;
+  size_t free = 0, total = 0;
+  if (cudaSetDevice(index) == cudaSuccess && cudaMemGetInfo(&free, &total) == cudaSuccess)
+    gpu.free = Bytes(static_cast<int64_t>(free));
+  return gpu;
+}
+
+}  // namespace
+
+GpuState gpuState() {
+  GpuState state;
+  int runtime = 0, driver = 0, count = 0;
+  cudaRuntimeGetVersion(&runtime);
+  cudaDriverGetVersion(&driver);
+  state.runtime = versionText(runtime);
+  state.driver = versionText(driver);
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status != cudaSuccess || count == 0) {
+    cudaGetLastError();
+    explain(status == cudaSuccess ? cudaErrorNoDevice : status, state);
+    return state;
+  }
+  for (int i = 0; i < count; ++i) state.gpus.push_back(gpuAt(i));
+  return state;
+}
+
+std::unique_ptr<RankDevice> openGpu(int index, int rank) {
+  const GpuState state = gpuState();
+  if (state.gpus.empty()) throw Error(ErrorKind::usage, state.problem, state.remedy);
+  if (index >= static_cast<int>(state.gpus.size()))
+    throw Error(ErrorKind::usage,
+                fmt::format("there is no GPU {}: this machine has {}", index, state.gpus.size()),
+                "start fewer ranks");
+  return std::make_unique<CudaDevice>(index, rank);
+}
+
+}  // namespace meshplan

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stands for the GPU backend in a program that was built without CUDA.
+#include "backend/gpus.h"
+
+#include "core/error.h"
+
+namespace meshplan {
+
+GpuState gpuState() {
+  GpuState state;
+  state.problem = "this Meshplan was built without CUDA";
+  state.remedy = "build it where a CUDA toolkit of version 12 or later is installed";
+  return state;
+}
+
+std::unique_ptr<RankDevice> openGpu(int, int) {
+  const GpuState state = gpuState();
+  throw Error(ErrorKind::usage, state.problem, state.remedy);
+}
+
+}  // namespace meshplan
