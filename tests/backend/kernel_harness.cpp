@@ -9,6 +9,7 @@
 #include <random>
 
 #include "backend/cpu/element.h"
+#include "backend/half.h"
 
 namespace meshplan {
 namespace {
@@ -22,6 +23,8 @@ void visit(const TensorView& view, F f) {
       return f(view.as<float>());
     case DType::bf16:
       return f(view.as<BFloat16>());
+    case DType::f16:
+      return f(view.as<Half>());
     case DType::i64:
       return f(view.as<int64_t>());
     case DType::i32:
@@ -120,8 +123,8 @@ Array::Array(TensorType type, const std::vector<double>& values) : Array(std::mo
   visit(view(), [&](auto* data) {
     using T = std::remove_pointer_t<decltype(data)>;
     for (size_t i = 0; i < values.size(); ++i)
-      if constexpr (std::is_same_v<T, BFloat16>)
-        data[i] = BFloat16(static_cast<float>(values[i]));
+      if constexpr (std::is_same_v<T, BFloat16> || std::is_same_v<T, Half>)
+        data[i] = T(static_cast<float>(values[i]));
       else
         data[i] = static_cast<T>(values[i]);
   });
