@@ -8,6 +8,17 @@
 #include "core/error.h"
 
 namespace meshplan {
+namespace {
+
+Error wrongIndex(const WrongIndex& wrong) {
+  return Error(ErrorKind::runtime,
+               fmt::format("{} {} is outside the vocabulary of {}", wrong.what, wrong.index,
+                           wrong.size),
+               "check the data")
+      .at(wrong.op->name);
+}
+
+}  // namespace
 
 CudaContext::CudaContext(int index, int rank) : index_(index), rank_(rank) {
   try {
@@ -108,7 +119,7 @@ void* CudaContext::scratch(int64_t bytes, int purpose) {
 
 void CudaContext::setStepValues(const StepValues& values) {
   optimizer_ = values.optimizer.kind;
-  *pinnedValues_ = {optimizer::Rates<double>(values.optimizer), 0};
+  *pinnedValues_ = {optimizer::Rates<double>(values.optimizer), 0, {}};
   const auto count = static_cast<int64_t>(values.seeds.size());
   if (count > seedCount_) {
     const auto bytes = static_cast<int64_t>(values.seeds.size_bytes());
@@ -132,6 +143,7 @@ double CudaContext::finishStep() {
                         stream(Stream::compute)),
         "cudaMemcpyAsync");
   check(cudaStreamSynchronize(stream(Stream::compute)), "cudaStreamSynchronize");
+  if (pinnedValues_->wrong.count > 0) throw wrongIndex(pinnedValues_->wrong);
   return pinnedValues_->loss;
 }
 

@@ -17,11 +17,20 @@
 
 namespace meshplan {
 
+/// An index from the data that names nothing, as a kernel found it. The pointers are of the host.
+struct WrongIndex {
+  unsigned count = 0;
+  const Operator* op = nullptr;
+  const char* what = nullptr;  // "label", "id"
+  int64_t index = 0, size = 0;
+};
+
 /// Values of the step as kernels find them in the device's memory: a captured step is repeated with
 /// other ones.
 struct DeviceStepValues {
   optimizer::Rates<double> rates;
   double loss = 0;
+  WrongIndex wrong;
 };
 
 /// One GPU as one rank uses it: streams, memory, and what libraries keep between calls. Everything
@@ -69,7 +78,8 @@ class CudaContext {
   DeviceStepValues* stepValues() const { return values_; }
   void setStepValues(const StepValues& values);
   OptimizerKind optimizer() const { return optimizer_; }
-  /// Waits for all work; what kernels added to DeviceStepValues::loss.
+  /// Waits for all work; what kernels added to DeviceStepValues::loss. Error(runtime) naming the
+  /// operator that met a WrongIndex.
   double finishStep();
 
   void beginCapture();

@@ -26,6 +26,7 @@ struct CudaKernels {
 
 /// One table per family, joined by findCudaKernels.
 std::span<const CudaKernels> cudaElementwiseKernels();
+std::span<const CudaKernels> cudaLossKernels();
 
 /// Null when the GPU has no kernel for the call.
 const CudaKernels* findCudaKernels(const KernelCall& call);
