@@ -121,6 +121,7 @@ double Executor::step(const StepInputs& inputs, const Options& options) {
   if (device_.hasStreams()) stageInputs(inputs);
   runOrReplay(step);
   double loss = device_.endStep();
+  if (options.profiler) options.profiler->endStep();
   checkArena();
   groups_.world().allReduce(&loss, 1, DType::f64, ReduceOp::sum);
   return loss;
@@ -183,17 +184,18 @@ void Executor::runCall(Step& step, uint32_t index) {
   const Routine& routine = program_.routines[call.routine];
   std::vector<Prepared>& prepared = prepared_.at(call.routine);
   for (uint32_t i = 0; i < prepared.size(); ++i) {
+    const Site site{routine, call, i};
+    // The wait for other streams is not the instruction's; bringing its inputs is, on a processor.
+    if (device_.hasStreams()) order(step, site, prepared[i]);
     if (step.options.profiler) step.options.profiler->begin(index, i);
-    run(step, {routine, call, i}, prepared[i]);
+    if (!device_.hasStreams()) locate(step, site, prepared[i]);
+    execute(step, site, prepared[i]);
     if (step.options.profiler) step.options.profiler->end(index, i);
-    if (step.options.numbers) checkNumbers(*step.options.numbers, {routine, call, i}, prepared[i]);
+    if (step.options.numbers) checkNumbers(*step.options.numbers, site, prepared[i]);
   }
 }
 
-void Executor::run(Step& step, const Site& site, Prepared& prepared) {
-  locate(step, site, site.binding().inputs, prepared.inputs);
-  locate(step, site, site.binding().outputs, prepared.outputs);
-  if (device_.hasStreams()) order(site, prepared);
+void Executor::execute(Step& step, const Site& site, Prepared& prepared) {
   switch (site.instruction().kind) {
     case Instruction::Kind::compute:
       return compute(step, site, prepared);
@@ -205,7 +207,8 @@ void Executor::run(Step& step, const Site& site, Prepared& prepared) {
   }
 }
 
-void Executor::order(const Site& site, const Prepared& prepared) {
+void Executor::order(const Step& step, const Site& site, Prepared& prepared) {
+  locate(step, site, prepared);
   std::vector<MemoryAccess> accesses;
   for (const TensorView& v : prepared.inputs)
     accesses.push_back(accessOf(v.data, v.type.bytes().value, false));
@@ -245,6 +248,11 @@ void Executor::addParameterAccesses(const Site& site, std::vector<MemoryAccess>&
   if (!updates && !shares) return;
   for (const Operand& o : binding.inputs) add(o);
   for (const Operand& o : binding.outputs) add(o);
+}
+
+void Executor::locate(const Step& step, const Site& site, Prepared& prepared) {
+  locate(step, site, site.binding().inputs, prepared.inputs);
+  locate(step, site, site.binding().outputs, prepared.outputs);
 }
 
 void Executor::locate(const Step& step, const Site& site, const std::vector<Operand>& operands,

@@ -71,9 +71,9 @@ class Executor {
   void stageInputs(const StepInputs& inputs);
   void runCall(Step& step, uint32_t index);
   /// Chooses the instruction's stream and makes it wait for what touches the same memory.
-  void order(const Site& site, const Prepared& prepared);
+  void order(const Step& step, const Site& site, Prepared& prepared);
   void addParameterAccesses(const Site& site, std::vector<MemoryAccess>& accesses) const;
-  void run(Step& step, const Site& site, Prepared& prepared);
+  void execute(Step& step, const Site& site, Prepared& prepared);
   void compute(Step& step, const Site& site, Prepared& prepared);
   void computePart(const Site& site, const KernelCall& call);
   void collective(Step& step, const Site& site, Prepared& prepared);
@@ -82,6 +82,7 @@ class Executor {
   void scatterGradient(Step& step, const ParameterPlace& p, void* whole, Communicator& group);
   void update(const Binding& binding);
   void transfer(const Site& site, const Prepared& prepared);
+  void locate(const Step& step, const Site& site, Prepared& prepared);
   void locate(const Step& step, const Site& site, const std::vector<Operand>& operands,
               std::vector<TensorView>& views);
   void checkNumbers(NumberCheck& numbers, const Site& site, const Prepared& prepared);

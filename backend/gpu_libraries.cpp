@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "backend/gpus.h"
@@ -64,6 +65,14 @@ LibraryNames ncclNames() {
 }
 LibraryNames cuptiNames() {
   return {"CUPTI", {"libcupti.so.13", "libcupti.so.12"}, install("cuda-cupti")};
+}
+
+std::string gpuModel(const std::string& name) {
+  std::string model = name;
+  for (const std::string vendor : {"NVIDIA ", "Tesla "})
+    if (model.rfind(vendor, 0) == 0) model.erase(0, vendor.size());
+  std::replace(model.begin(), model.end(), ' ', '-');
+  return model;
 }
 
 std::vector<GpuLibrary> gpuLibraries() {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/rank_device.h"
+#include "backend/rank_backend.h"
 #include "core/units.h"
 
 namespace meshplan {
@@ -27,9 +27,14 @@ struct GpuState {
 };
 GpuState gpuState();
 
-/// A GPU as the device of a rank. Throws Error(usage) with `problem` and `remedy` when there is no
-/// such GPU, Error(runtime) when it cannot be used.
-std::unique_ptr<RankDevice> openGpu(int index, int rank);
+/// "H200" of "NVIDIA H200", "A100-SXM4-80GB" of "NVIDIA A100-SXM4-80GB": as a catalogue may know
+/// it.
+std::string gpuModel(const std::string& name);
+
+/// So many ranks of this process on the GPUs of this machine: each on its own, or, where there is
+/// one GPU only, all on that. Throws Error(usage) when there is no GPU, or there are fewer than
+/// ranks but more than one.
+std::unique_ptr<RankBackend> gpuBackend(int ranks);
 
 /// A library that the GPU backend opens at run time.
 struct GpuLibrary {

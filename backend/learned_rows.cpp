@@ -128,7 +128,7 @@ class Learner {
     for (size_t s = 0; s < steps(); ++s) {
       const Interval& span = rank.steps[s][index];
       if (!(span.end > span.start)) continue;
-      const double together = busyRanks_[s].average(span);
+      const double together = conditions_.ownDevices ? 1 : busyRanks_[s].average(span);
       const int whole = static_cast<int>(std::lround(together));
       if (crowded_ && together >= atOnce_ - kNearlyWhole && span.processor > 0)
         samples[atOnce_].push_back(span.processor);

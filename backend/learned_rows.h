@@ -14,6 +14,7 @@ struct RunConditions {
   Source source;
   std::string transport;
   int cores = 1, threads = 1;  // of the host, of each of its ranks
+  bool ownDevices = false;     // ranks do not share what they compute with
 };
 
 struct LearnedRows {

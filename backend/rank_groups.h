@@ -33,7 +33,7 @@ class RankGroups {
   int peer(int stage) const;
   /// For what lies in the hosts' memory.
   Communicator& world() { return world_; }
-  bool canCapture() const { return data_.canCapture(); }
+  bool canCapture() const { return data_.size() == 1 || data_.canCapture(); }
 
  private:
   Communicator &world_, &data_;

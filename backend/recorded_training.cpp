@@ -2,7 +2,6 @@
 #include "backend/recorded_training.h"
 
 #include "backend/comm/in_process.h"
-#include "backend/cpu/cpu_device.h"
 
 namespace meshplan {
 namespace {
@@ -19,22 +18,23 @@ bool goOn(const std::vector<double>& seconds, const RecordingTime& time) {
 }  // namespace
 
 RecordedTraining recordTraining(const TrainingTask& task, const TrainingSettings& settings,
-                                const LocalRanks& ranks, const RecordingTime& time,
+                                RankBackend& backend, const RecordingTime& time,
                                 const std::function<bool()>& stop) {
   RecordedTraining recorded;
-  recorded.ranks.resize(static_cast<size_t>(ranks.ranks));
+  const auto ranks = static_cast<int>(task.program.mesh.ranks());
+  recorded.ranks.resize(static_cast<size_t>(ranks));
   const auto epoch = StepRecorder::Clock::now();
-  runInProcess(ranks.ranks, [&](Communicator& world) {
+  runInProcess(ranks, [&](Communicator& world) {
     const int rank = world.rank();
     const auto stage = static_cast<int>(task.program.mesh.coordinates(rank).back());
-    StepRecorder recorder(task.program, stage, epoch, static_cast<size_t>(time.enough),
-                          ranks.ranks > ranks.atOnce());
+    RankParts parts = backend.open(world);
+    const auto recorder =
+        backend.recorder(parts, {task.program, stage, epoch, static_cast<size_t>(time.enough)});
     TrainingSettings own = settings;
     own.steps = time.warmUp + time.enough;
-    own.profiler = &recorder;
-    CpuDevice device(ranks.threads);
+    own.profiler = recorder.get();
     int64_t done = 0;
-    trainRank(task, own, device, world, [&](const StepReport& report) {
+    trainRank(task, own, parts, world, [&](const StepReport& report) {
       ++done;
       if (rank != 0) return true;
       recorded.seconds.push_back(report.seconds);
@@ -43,7 +43,7 @@ RecordedTraining recordTraining(const TrainingTask& task, const TrainingSettings
     RankSteps& mine = recorded.ranks[static_cast<size_t>(rank)];
     mine.rank = rank;
     const auto kept = std::min<int64_t>(std::max<int64_t>(0, done - time.warmUp), time.enough);
-    mine.steps.assign(recorder.steps().end() - kept, recorder.steps().end());
+    mine.steps.assign(recorder->steps().end() - kept, recorder->steps().end());
   });
   const auto warmUp = std::min<int64_t>(time.warmUp, static_cast<int64_t>(recorded.seconds.size()));
   recorded.seconds.erase(recorded.seconds.begin(), recorded.seconds.begin() + warmUp);

@@ -3,7 +3,7 @@
 
 #include <functional>
 
-#include "backend/local_machine.h"
+#include "backend/rank_backend.h"
 #include "backend/step_record.h"
 #include "backend/training_run.h"
 
@@ -24,7 +24,7 @@ struct RecordedTraining {
 /// Trains on threads of this process, one per rank of the mesh, on random data, and records every
 /// step. `stop` is asked after each step whether to give up; what was recorded so far is returned.
 RecordedTraining recordTraining(const TrainingTask& task, const TrainingSettings& settings,
-                                const LocalRanks& ranks, const RecordingTime& time,
+                                RankBackend& backend, const RecordingTime& time,
                                 const std::function<bool()>& stop = {});
 
 }  // namespace meshplan

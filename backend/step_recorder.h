@@ -39,6 +39,10 @@ class StepRecorder : public Profiler {
     return firstOfCall_[call] + instruction;
   }
 
+ protected:
+  Clock::time_point epoch() const { return epoch_; }
+  Step& current() { return steps_.back(); }
+
  private:
   double now() const { return std::chrono::duration<double>(Clock::now() - epoch_).count(); }
 

@@ -97,17 +97,18 @@ void saveLast(Executor& executor, const TrainingSettings& settings, const Checkp
 
 }  // namespace
 
-void trainRank(const TrainingTask& task, const TrainingSettings& settings, RankDevice& device,
+void trainRank(const TrainingTask& task, const TrainingSettings& settings, RankParts& parts,
                Communicator& world, const std::function<bool(const StepReport&)>& report) {
   checkAgreement(world, programHash(task.graph, task.program));
-  Executor executor(task.graph, task.program, device, world);
+  Executor executor(task.graph, task.program, *parts.device, world,
+                    parts.data ? *parts.data : world);
   CheckpointInfo info = start(executor, task, settings);
   TrainingData data(settings.data, task.graph, task.referenceBatch, task.globalBatch, info.seed);
   const ConstantInputs constants(
       task.graph,
       settings.modelValues ? *settings.modelValues : std::map<std::string, HostTensor>(),
       task.referenceBatch, task.globalBatch);
-  NumberCheck numbers(task.graph, task.program, device, world);
+  NumberCheck numbers(task.graph, task.program, *parts.device, world);
   Executor::Options options{settings.optimizer, info.seed, settings.profiler,
                             settings.checkNumbers ? &numbers : nullptr};
 

@@ -9,7 +9,7 @@
 #include "backend/host_tensor.h"
 #include "backend/optimizer.h"
 #include "backend/profiler.h"
-#include "backend/rank_device.h"
+#include "backend/rank_backend.h"
 #include "core/error.h"
 #include "core/graph.h"
 #include "core/program.h"
@@ -54,7 +54,7 @@ struct StepReport {
 /// loss is not a number (where 20 steps and a minute suffice to train again since the start or the
 /// last checkpoint, naming the operator), or at the end when the last step cannot be saved: a
 /// checkpoint that fails before that costs no training.
-void trainRank(const TrainingTask& task, const TrainingSettings& settings, RankDevice& device,
+void trainRank(const TrainingTask& task, const TrainingSettings& settings, RankParts& parts,
                Communicator& world, const std::function<bool(const StepReport&)>& report);
 
 }  // namespace meshplan

@@ -12,6 +12,7 @@
 #include "cli/local_cluster.h"
 #include "cli/measuring.h"
 #include "cli/profile_arguments.h"
+#include "cli/rank_backends.h"
 #include "cli/report_json.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
@@ -60,9 +61,10 @@ class MeasureCommand : public Command {
         ->type_name("SECONDS")
         ->check(CLI::PositiveNumber)
         ->capture_default_str();
-    app.add_option("--backend", backend_, "What to measure: cpu")
+    app.add_option("--backend", backend_,
+                   "What to measure: the processor (cpu) or NVIDIA GPUs (cuda)")
         ->type_name("NAME")
-        ->check(oneOf({"cpu"}))
+        ->check(oneOf({"cpu", "cuda"}))
         ->capture_default_str();
     app.add_flag("--again", again_, "Measure also what is known, and keep both");
     profiles_.addTo(app);
@@ -117,11 +119,14 @@ class MeasureCommand : public Command {
 
   void measure(int count, ProfileStore& store) {
     const LocalRanks ranks = localRanks(count);
+    const bool gpus = backend_ == "cuda";
+    const auto backend = rankBackend(backend_, ranks, "threads");
     const Planning planning(model_.request(), training_.options(),
-                            loadLocalCluster(count, store.path()),
-                            Bytes(availableMemory().value / count), {});
+                            gpus ? loadGpuCluster(count) : loadLocalCluster(count, store.path()),
+                            gpus ? std::optional<Bytes>() : Bytes(availableMemory().value / count),
+                            {});
     const std::vector<Plan> plans = candidates(planning);
-    Measuring measuring(planning, plans, ranks);
+    Measuring measuring(planning, plans, *backend, ranks);
     if (!again_) measuring.skipKnown(store);
     totals_.wanted += measuring.total();
     totals_.known += measuring.total() - measuring.left();

@@ -11,8 +11,6 @@
 namespace meshplan {
 namespace {
 
-constexpr const char* kTransport = "threads";
-
 double sum(const std::vector<double>& values) {
   double total = 0;
   for (double v : values) total += v;
@@ -21,9 +19,9 @@ double sum(const std::vector<double>& values) {
 
 }  // namespace
 
-Measuring::Measuring(const Planning& planning, const std::vector<Plan>& plans,
+Measuring::Measuring(const Planning& planning, const std::vector<Plan>& plans, RankBackend& backend,
                      const LocalRanks& ranks)
-    : planning_(planning), ranks_(ranks) {
+    : planning_(planning), backend_(backend), ranks_(ranks) {
   for (const Plan& plan : plans) {
     candidates_.push_back(candidateOf(plan));
     for (const auto& [key, seconds] : candidates_.back().seconds) missing_.insert(key);
@@ -56,11 +54,11 @@ Measuring::Candidate Measuring::candidateOf(const Plan& plan) const {
 }
 
 void Measuring::skipKnown(const ProfileStore& store) {
-  const std::string device = localEnvironment(ranks_).device;
+  const std::string device = backend_.environment().device;
   for (const OperatorMeasurement& row : store.operators(device))
     missing_.erase({workKey(row.work), 0, 0, 0, 0});
   for (const CollectiveMeasurement& row : store.collectives(device))
-    if (row.transport == kTransport)
+    if (row.transport == backend_.transport())
       missing_.erase({0, static_cast<int>(row.kind), row.bytes.value, row.ranks, row.groups});
 }
 
@@ -84,13 +82,14 @@ Measuring::Progress Measuring::measureNext(ProfileStore& store, const std::funct
   settings.optimizer.kind = best->plan->training.optimizer;
   const RecordedTraining recorded =
       recordTraining({model.graph, program, model.referenceBatch, best->plan->globalBatch, {}},
-                     settings, ranks_, {}, stop);
+                     settings, backend_, {}, stop);
   RunConditions conditions;
-  conditions.environment = localEnvironment(ranks_);
+  conditions.environment = backend_.environment();
   const std::string strategy = strategyText(*best->plan, usesSequenceParallel(model, *best->plan));
   conditions.source = {Origin::measured, planning_.modelName() + " " + strategy,
                        std::time(nullptr)};
-  conditions.transport = kTransport;
+  conditions.transport = backend_.transport();
+  conditions.ownDevices = backend_.ownDevices();
   conditions.cores = ranks_.cores;
   conditions.threads = ranks_.threads;
   const LearnedRows rows = learnedRows(program, recorded.ranks, conditions);

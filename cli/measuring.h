@@ -21,7 +21,8 @@ namespace meshplan {
 class Measuring {
  public:
   /// `plans` must outlive it.
-  Measuring(const Planning& planning, const std::vector<Plan>& plans, const LocalRanks& ranks);
+  Measuring(const Planning& planning, const std::vector<Plan>& plans, RankBackend& backend,
+            const LocalRanks& ranks);
 
   /// What the store holds about this device need not be measured again.
   void skipKnown(const ProfileStore& store);
@@ -51,6 +52,7 @@ class Measuring {
   double promise(const Candidate& c) const;
 
   const Planning& planning_;
+  RankBackend& backend_;
   LocalRanks ranks_;
   std::vector<Candidate> candidates_;
   std::set<Key> missing_;

@@ -93,6 +93,11 @@ void RunArguments::addTo(CLI::App& app) {
                  "mpirun, srun or torchrun, which have started them")
       ->type_name("KIND")
       ->check(oneOf({"threads", "processes"}));
+  app.add_option("--backend", backend,
+                 "Compute on the processor (cpu) or on NVIDIA GPUs (cuda), one rank on each")
+      ->type_name("NAME")
+      ->check(oneOf({"cpu", "cuda"}))
+      ->capture_default_str();
   app.add_option("--threads", threads,
                  "Threads per rank (default: the cores of the host over its ranks)")
       ->type_name("N")
@@ -190,7 +195,8 @@ bool RunArguments::given(const std::string& option) const {
 
 std::vector<std::string> RunArguments::shared() const {
   const OptimizerSettings& o = settings.optimizer;
-  return {fmt::format("--steps {}", settings.steps),
+  return {fmt::format("--backend {}", backend),
+          fmt::format("--steps {}", settings.steps),
           fmt::format("--data {}", settings.data),
           fmt::format("--lr {}", o.learningRate),
           fmt::format("--momentum {}", o.momentum),

@@ -20,8 +20,9 @@ struct RunArguments {
   TrainingSettings settings;
   int64_t ranks = 0, threads = 0, globalBatch = 0, logEvery = 10;  // 0: not given
   std::string strategy, plan, trace, launch;                       // empty: not given
-  bool noProfile = false;                                          // record nothing
-  bool quiet = false;  // print nothing; no option says so
+  std::string backend = "cpu";
+  bool noProfile = false;  // record nothing
+  bool quiet = false;      // print nothing; no option says so
 
   void addTo(CLI::App& app);
   void check();

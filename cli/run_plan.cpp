@@ -8,6 +8,7 @@
 
 #include "cli/human.h"
 #include "cli/local_cluster.h"
+#include "cli/rank_backends.h"
 #include "cli/terminal.h"
 #include "core/error.h"
 #include "planner/search/search.h"
@@ -40,6 +41,7 @@ void checkAgainstPlan(const RunArguments& arguments, const Plan& plan) {
 }
 
 Cluster clusterOf(const RunArguments& arguments, int64_t ranks, const RunMachine& machine) {
+  if (arguments.backend == "cuda") return loadGpuCluster(static_cast<int>(ranks));
   if (machine.profiles.empty() || !machine.oneHost)
     return loadCluster(fmt::format("{}xCPU", ranks));
   return loadLocalCluster(static_cast<int>(ranks), machine.profiles,

@@ -5,10 +5,10 @@
 
 #include <ctime>
 
-#include "backend/cpu/cpu_device.h"
 #include "backend/gather_steps.h"
 #include "backend/onnx_weights.h"
 #include "cli/planning.h"
+#include "cli/rank_backends.h"
 #include "cli/terminal.h"
 #include "planner/lowering.h"
 
@@ -40,6 +40,8 @@ RunRanks::RunRanks(const RunArguments& arguments, const RunPlan& chosen, const R
 void RunRanks::announce(const HostShare& share, bool prints) {
   share_ = share;
   threads_ = arguments_.threads > 0 ? static_cast<int>(arguments_.threads) : share.threads;
+  backend_ =
+      rankBackend(arguments_.backend, {share.cores, share.ranks, threads_}, machine_.transport);
   readModelValues(prints);
   if (!prints) return;
   if (share.ranks * threads_ > share.cores)
@@ -67,10 +69,10 @@ void RunRanks::readModelValues(bool prints) {
 }
 
 void RunRanks::train(Communicator& world) {
-  CpuDevice device(threads_);
+  RankParts parts = backend_->open(world);
   const auto stage = static_cast<int>(program_.mesh.coordinates(world.rank()).back());
-  StepRecorder recorder(program_, stage, commonEpoch(world), kRecordedSteps,
-                        share_.ranks * threads_ > share_.cores);
+  const auto recorder =
+      backend_->recorder(parts, {program_, stage, commonEpoch(world), kRecordedSteps});
   TrainingSettings settings = arguments_.settings;
   settings.modelValues = &modelValues_;
   settings.notSaved = [](int64_t step, const Error& error) {
@@ -78,16 +80,16 @@ void RunRanks::train(Communicator& world) {
   };
   if (settings.weights == kRandom) settings.weights.clear();
   settings.optimizer.kind = chosen_.report.plan.training.optimizer;
-  if (!arguments_.noProfile) settings.profiler = &recorder;
+  if (!arguments_.noProfile) settings.profiler = recorder.get();
   int64_t steps = 0;
   Bytes arena;
-  trainRank(task_, settings, device, world, [&](const StepReport& report) {
+  trainRank(task_, settings, parts, world, [&](const StepReport& report) {
     ++steps;
     arena = report.arena;
     if (world.rank() == 0) log_.add(report);
     return !interrupted();
   });
-  if (!arguments_.noProfile) gather(world, recorder, steps, arena);
+  if (!arguments_.noProfile) gather(world, *recorder, steps, arena);
 }
 
 void RunRanks::gather(Communicator& world, const StepRecorder& recorder, int64_t steps,
@@ -108,7 +110,7 @@ RunRecord RunRanks::finish(bool prints) {
   measured_.steps = log_.steps();
   const bool measured = !arguments_.noProfile && !measured_.steps.empty();
   if (measured) {
-    record = recordRun(chosen_, program_, measured_, share_, threads_, machine_.transport);
+    record = recordRun(chosen_, program_, measured_, share_, threads_, *backend_);
     storeRun(record, machine_.profiles);
   }
   log_.finish(measured ? &record.run : nullptr);

@@ -7,6 +7,7 @@
 
 #include "backend/communicator.h"
 #include "backend/cores.h"
+#include "backend/rank_backend.h"
 #include "backend/training_run.h"
 #include "cli/run_arguments.h"
 #include "cli/run_plan.h"
@@ -43,6 +44,7 @@ class RunRanks {
   const Program program_;
   const TrainingTask task_;
   TrainingLog log_;
+  std::unique_ptr<RankBackend> backend_;
   HostShare share_;
   int threads_ = 1;
   std::map<std::string, HostTensor> modelValues_;

@@ -90,18 +90,18 @@ void addPredictions(const RunPlan& chosen, std::vector<InstructionMeasurement>& 
 }
 
 RunRecord recordRun(const RunPlan& chosen, const Program& program, const MeasuredRun& measured,
-                    const HostShare& share, int threads, const std::string& transport) {
+                    const HostShare& share, int threads, const RankBackend& backend) {
   RunRecord record;
   const Planning& planning = *chosen.planning;
   const PlanFile file = planFileOf(planning, chosen.report);
   RunMeasurement& run = record.run;
-  run.environment = localEnvironment({share.cores, share.ranks, threads});
+  run.environment = backend.environment();
   run.source = {Origin::run, planning.modelName() + " " + chosen.report.strategy, measured.started};
   run.model = planning.modelName();
   run.graphFingerprint = file.graphFingerprint;
   run.strategy = chosen.report.strategy;
   run.planJson = planToJson(file);
-  run.transport = transport;
+  run.transport = backend.transport();
   run.ranks = program.mesh.ranks();
   run.threads = threads;
   run.steps = static_cast<int64_t>(measured.steps.size());
@@ -115,8 +115,9 @@ RunRecord recordRun(const RunPlan& chosen, const Program& program, const Measure
   record.instructions = recordOf(program, measured.ranks).instructions;
   addPredictions(chosen, record.instructions);
   if (share.ranks == run.ranks)
-    record.learned = learnedRows(program, measured.ranks,
-                                 {run.environment, run.source, transport, share.cores, threads});
+    record.learned = learnedRows(
+        program, measured.ranks,
+        {run.environment, run.source, run.transport, share.cores, threads, backend.ownDevices()});
   return record;
 }
 

@@ -6,6 +6,7 @@
 
 #include "backend/cores.h"
 #include "backend/learned_rows.h"
+#include "backend/rank_backend.h"
 #include "backend/training_run.h"
 #include "cli/run_plan.h"
 
@@ -34,7 +35,7 @@ struct MeasuredRun {
 /// `share` and `threads` are those of rank 0's host. Nothing is learned about operators when the
 /// ranks are on several hosts.
 RunRecord recordRun(const RunPlan& chosen, const Program& program, const MeasuredRun& measured,
-                    const HostShare& share, int threads, const std::string& transport);
+                    const HostShare& share, int threads, const RankBackend& backend);
 
 /// Fills in, by its place in the program, what is predicted for each instruction of the plan, and
 /// what it is called.

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/gpus.h"
 
+#include <cuda_runtime_api.h>
 #include <fmt/core.h>
 
 #include <filesystem>
-
-#include "backend/cuda/cuda_device.h"
-#include "core/error.h"
 
 namespace meshplan {
 namespace {
@@ -84,16 +82,6 @@ GpuState gpuState() {
   }
   for (int i = 0; i < count; ++i) state.gpus.push_back(gpuAt(i));
   return state;
-}
-
-std::unique_ptr<RankDevice> openGpu(int index, int rank) {
-  const GpuState state = gpuState();
-  if (state.gpus.empty()) throw Error(ErrorKind::usage, state.problem, state.remedy);
-  if (index >= static_cast<int>(state.gpus.size()))
-    throw Error(ErrorKind::usage,
-                fmt::format("there is no GPU {}: this machine has {}", index, state.gpus.size()),
-                "start fewer ranks");
-  return std::make_unique<CudaDevice>(index, rank);
 }
 
 }  // namespace meshplan

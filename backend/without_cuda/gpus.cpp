@@ -13,7 +13,7 @@ GpuState gpuState() {
   return state;
 }
 
-std::unique_ptr<RankDevice> openGpu(int, int) {
+std::unique_ptr<RankBackend> gpuBackend(int) {
   const GpuState state = gpuState();
   throw Error(ErrorKind::usage, state.problem, state.remedy);
 }

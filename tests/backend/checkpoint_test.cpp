@@ -103,8 +103,8 @@ std::vector<double> train(const TrainingModel& model, PlanText text, TrainingSet
   settings.optimizer.kind = plan.training.optimizer;
   std::vector<double> losses;
   runInProcess(static_cast<int>(text.ranks), [&](Communicator& world) {
-    CpuDevice device(1);
-    trainRank(task, settings, device, world, [&](const StepReport& report) {
+    RankParts parts{std::make_unique<CpuDevice>(1), nullptr};
+    trainRank(task, settings, parts, world, [&](const StepReport& report) {
       if (world.rank() == 0) losses.push_back(report.loss);
       return true;
     });

@@ -58,7 +58,8 @@ TEST(RecordedTraining, KeepsTheStepsAfterTheWarmUp) {
   const LocalRanks ranks = localRanks(2);
   const TrainingTask task{model.graph, program, model.referenceBatch, 16, {}};
 
-  RecordedTraining r = recordTraining(task, settings, ranks, {2, 3, 4, 1000});
+  const auto backend = processorBackend(ranks);
+  RecordedTraining r = recordTraining(task, settings, *backend, {2, 3, 4, 1000});
   EXPECT_EQ(r.seconds.size(), 4u);
   ASSERT_EQ(r.ranks.size(), 2u);
   for (int rank : {0, 1}) {
@@ -68,10 +69,10 @@ TEST(RecordedTraining, KeepsTheStepsAfterTheWarmUp) {
       for (size_t i = 1; i < step.size(); ++i) EXPECT_GE(step[i].start, step[i - 1].end);
   }
   // Time is up after the fewest steps.
-  EXPECT_EQ(recordTraining(task, settings, ranks, {1, 3, 100, 0}).seconds.size(), 3u);
+  EXPECT_EQ(recordTraining(task, settings, *backend, {1, 3, 100, 0}).seconds.size(), 3u);
   // Whoever stops it keeps what there is.
   int asked = 0;
-  r = recordTraining(task, settings, ranks, {2, 3, 100, 1000}, [&] { return ++asked == 4; });
+  r = recordTraining(task, settings, *backend, {2, 3, 100, 1000}, [&] { return ++asked == 4; });
   EXPECT_EQ(r.seconds.size(), 2u);
   EXPECT_EQ(r.ranks[1].steps.size(), 2u);
 }

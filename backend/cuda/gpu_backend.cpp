@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/core.h>
+
+#include "backend/cuda/cuda_device.h"
+#include "backend/cuda/event_recorder.h"
+#include "backend/gpus.h"
+#include "core/error.h"
+
+namespace meshplan {
+namespace {
+
+std::string librariesText(const GpuState& state) {
+  std::string text = "CUDA " + state.runtime;
+  for (const GpuLibrary& library : gpuLibraries())
+    if (library.problem.empty()) text += fmt::format(", {} {}", library.name, library.version);
+  return text;
+}
+
+Environment environmentOf(const GpuState& state) {
+  const Gpu& gpu = state.gpus.front();
+  Environment e;
+  e.device = gpuModel(gpu.name);
+  e.fingerprint = fmt::format("{}, {} multiprocessors, {} MiB, driver for CUDA {}", gpu.name,
+                              gpu.multiprocessors, gpu.memory.value / kMiB, state.driver);
+  e.libraries = librariesText(state);
+  return e;
+}
+
+class GpuBackend final : public RankBackend {
+ public:
+  explicit GpuBackend(const GpuState& state) : environment_(environmentOf(state)) {}
+
+  Environment environment() const override { return environment_; }
+  std::string transport() const override { return "nccl"; }
+  bool ownDevices() const override { return true; }
+
+  RankParts open(Communicator& world) override {
+    return {std::make_unique<CudaDevice>(world.rank(), world.rank()), nullptr};
+  }
+  std::unique_ptr<StepRecorder> recorder(RankParts& parts, const RecorderSettings& s) override {
+    CudaContext& context = static_cast<CudaDevice&>(*parts.device).context();
+    return std::make_unique<EventRecorder>(context, s.program, s.stage, s.epoch, s.keeps);
+  }
+
+ private:
+  const Environment environment_;
+};
+
+}  // namespace
+
+std::unique_ptr<RankBackend> gpuBackend(int ranks) {
+  const GpuState state = gpuState();
+  if (state.gpus.empty()) throw Error(ErrorKind::usage, state.problem, state.remedy);
+  if (ranks > 1)
+    throw Error(ErrorKind::usage, fmt::format("{} ranks on GPUs", ranks), "start one rank");
+  return std::make_unique<GpuBackend>(state);
+}
+
+}  // namespace meshplan

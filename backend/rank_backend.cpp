@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backend/rank_backend.h"
+
+#include "backend/cpu/cpu_device.h"
+
+namespace meshplan {
+namespace {
+
+class ProcessorBackend final : public RankBackend {
+ public:
+  ProcessorBackend(const LocalRanks& ranks, std::string transport)
+      : ranks_(ranks), transport_(std::move(transport)) {}
+
+  Environment environment() const override { return localEnvironment(ranks_); }
+  std::string transport() const override { return transport_; }
+  bool ownDevices() const override { return false; }
+
+  RankParts open(Communicator&) override {
+    return {std::make_unique<CpuDevice>(ranks_.threads), nullptr};
+  }
+  std::unique_ptr<StepRecorder> recorder(RankParts&, const RecorderSettings& s) override {
+    const bool crowded = ranks_.ranks > ranks_.atOnce();
+    return std::make_unique<StepRecorder>(s.program, s.stage, s.epoch, s.keeps, crowded);
+  }
+
+ private:
+  const LocalRanks ranks_;
+  const std::string transport_;
+};
+
+}  // namespace
+
+std::unique_ptr<RankBackend> processorBackend(const LocalRanks& ranks,
+                                              const std::string& transport) {
+  return std::make_unique<ProcessorBackend>(ranks, transport);
+}
+
+}  // namespace meshplan

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "backend/communicator.h"
+#include "backend/local_machine.h"
+#include "backend/rank_device.h"
+#include "backend/step_recorder.h"
+
+namespace meshplan {
+
+/// What one rank runs on.
+struct RankParts {
+  std::unique_ptr<RankDevice> device;
+  /// The ways between the devices; null where data goes through the hosts' world.
+  std::unique_ptr<Communicator> data;
+};
+
+struct RecorderSettings {
+  const Program& program;
+  int stage = 0;
+  StepRecorder::Clock::time_point epoch;  // common to all ranks
+  size_t keeps = 32;                      // steps
+};
+
+/// What the ranks of this process compute on: the cores of its processor, or GPUs.
+class RankBackend {
+ public:
+  virtual ~RankBackend() = default;
+
+  /// Under which measurements are kept.
+  virtual Environment environment() const = 0;
+  /// How data goes from rank to rank: "threads", "nccl" ... in profile rows.
+  virtual std::string transport() const = 0;
+  /// Whether ranks have a device each, and none of them slows another down.
+  virtual bool ownDevices() const = 0;
+
+  /// Called by every rank of the world, each in its own thread, before it trains.
+  virtual RankParts open(Communicator& world) = 0;
+  /// Measures the instructions of a rank that has these parts, in its thread.
+  virtual std::unique_ptr<StepRecorder> recorder(RankParts& parts,
+                                                 const RecorderSettings& settings) = 0;
+};
+
+/// On the processor: `ranks` says how many of them share the cores; `transport` is that of `world`.
+std::unique_ptr<RankBackend> processorBackend(const LocalRanks& ranks,
+                                              const std::string& transport = "threads");
+
+}  // namespace meshplan
