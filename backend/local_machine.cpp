@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/local_machine.h"
 
-#include <cblas.h>
 #include <dnnl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "backend/cores.h"
+#include "backend/cpu/blas.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/product.h"
 
@@ -125,8 +125,8 @@ Environment localEnvironment(const LocalRanks& ranks) {
   e.device = fmt::format("{}-{}t", asName(processorModel()), ranks.threads);
   e.fingerprint = fmt::format("{}, {} cores, L2 {} KiB, L3 {} KiB", processorModel(), ranks.cores,
                               cacheBytes(2) / kKiB, cacheBytes(3) / kKiB);
-  e.libraries = fmt::format("oneDNN {}.{}.{}, {}", dnnl->major, dnnl->minor, dnnl->patch,
-                            openblas_get_config());
+  e.libraries =
+      fmt::format("oneDNN {}.{}.{}, {}", dnnl->major, dnnl->minor, dnnl->patch, blasName());
   return e;
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cpu/product.h"
 
-#include <cblas.h>
 #include <omp.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include <cstring>
 #include <vector>
 
+#include "backend/cpu/blas.h"
 #include "backend/cpu/dnnl_cache.h"
 #include "backend/cpu/element.h"
 #include "backend/cpu/parallel.h"
@@ -34,20 +34,11 @@ Matrices plainStrides(Matrices x, int64_t rows, int64_t columns) {
   return x;
 }
 
-void useOneBlasThread() {
-  [[maybe_unused]] static const bool done = (openblas_set_num_threads(1), true);
-}
-
-struct BlasOperand {
-  CBLAS_TRANSPOSE transpose;
-  const double* data;
-  blasint leading;
-};
-
-BlasOperand blasOperand(const Matrices& x, int64_t offset) {
+/// `rows` and `columns` are those of the operand as it is multiplied.
+BlasMatrix blasOperand(const Matrices& x, int64_t offset, int64_t rows, int64_t columns) {
   const bool transposed = x.column != 1;
-  return {transposed ? CblasTrans : CblasNoTrans, static_cast<const double*>(x.data) + offset,
-          static_cast<blasint>(std::max<int64_t>(transposed ? x.column : x.row, 1))};
+  return {static_cast<const double*>(x.data) + offset, transposed,
+          std::max({transposed ? x.column : x.row, transposed ? rows : columns, int64_t{1}})};
 }
 
 /// Rows [row, row + m) and columns [column, column + n) of c in batch b.
@@ -58,23 +49,15 @@ void multiplyBlock(const ProductExtents& e, const Matrices& a, const Matrices& b
   if (options.bias)
     for (int64_t i = 0; i < e.m; ++i)
       std::copy_n(options.bias->as<double>() + column, e.n, to + i * c.row);
-  const BlasOperand left = blasOperand(a, batch * a.batch + row * a.row);
-  const BlasOperand right = blasOperand(b, batch * b.batch + column * b.column);
-  const auto leadingOf = [](const BlasOperand& o, int64_t plain, int64_t transposed) {
-    const int64_t least = o.transpose == CblasTrans ? transposed : plain;
-    return std::max(o.leading, static_cast<blasint>(least));
-  };
-  cblas_dgemm(CblasRowMajor, left.transpose, right.transpose, static_cast<blasint>(e.m),
-              static_cast<blasint>(e.n), static_cast<blasint>(e.k), options.scale, left.data,
-              leadingOf(left, e.k, e.m), right.data, leadingOf(right, e.n, e.k), add ? 1 : 0, to,
-              static_cast<blasint>(std::max(c.row, e.n)));
+  const BlasMatrix left = blasOperand(a, batch * a.batch + row * a.row, e.m, e.k);
+  const BlasMatrix right = blasOperand(b, batch * b.batch + column * b.column, e.k, e.n);
+  multiplyBlas(e.m, e.n, e.k, options.scale, left, right, add ? 1 : 0, to, std::max(c.row, e.n));
 }
 
-/// OpenBLAS runs on the calling thread; the blocks of c are shared out here, so that several ranks
+/// Products run on the calling thread; the blocks of c are shared out here, so that several ranks
 /// may call at once.
 void multiplyF64(CpuContext& context, const ProductExtents& e, const Matrices& a, const Matrices& b,
                  const Matrices& c, const ProductOptions& options) {
-  useOneBlasThread();
   const int threads = threadsFor(context, e);
   const bool byRows = e.m >= e.n;
   const int64_t parts = e.batch >= threads ? 1 : threads;
@@ -273,11 +256,8 @@ void multiplyHere(const ProductExtents& e, float scale, Stored<float> a, Stored<
 void multiplyHere(const ProductExtents& e, double scale, Stored<double> a, Stored<double> b,
                   double keep, double* c, int64_t leading) {
   if (e.m == 0 || e.n == 0) return;
-  useOneBlasThread();
-  const auto blas = [](int64_t i) { return static_cast<blasint>(i); };
-  cblas_dgemm(CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans,
-              b.transposed ? CblasTrans : CblasNoTrans, blas(e.m), blas(e.n), blas(e.k), scale,
-              a.data, blas(a.leading), b.data, blas(b.leading), keep, c, blas(leading));
+  multiplyBlas(e.m, e.n, e.k, scale, {a.data, a.transposed, a.leading},
+               {b.data, b.transposed, b.leading}, keep, c, leading);
 }
 
 void sumRows(CpuContext& context, const TensorView& x, int64_t rows, int64_t n,
