@@ -36,7 +36,8 @@ function(meshplan_portable_folder)
     COMMAND cp -L --no-preserve=mode ${libraries} ${folder}/lib
     COMMAND sh -c "cd ${folder}/lib && mv libdnnl.so.*.* libdnnl.so.2 2>/dev/null || true"
     COMMAND ${CMAKE_COMMAND} -E copy_directory ${PROJECT_SOURCE_DIR}/profiles/shipped ${folder}/share/meshplan/profiles
-    COMMAND ${CMAKE_COMMAND} -E copy ${PROJECT_SOURCE_DIR}/scripts/gpu_check.py ${folder}
+    COMMAND ${CMAKE_COMMAND} -E copy ${PROJECT_SOURCE_DIR}/scripts/gpu_check.py
+      ${PROJECT_SOURCE_DIR}/tests/bench/pytorch/train_step.py ${folder}
     COMMAND du -sh ${folder}
     DEPENDS meshplan gpu_tests gpu_bench VERBATIM)
 endfunction()

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Times PyTorch's eager training step on the CPU for the models that `meshplan run` is compared with.
+"""Times PyTorch's training step for the models that `meshplan run` is compared with.
 
-usage: train_step.py MODEL [--threads N] [--steps N]
+usage: train_step.py MODEL [--threads N] [--steps N] [--batch N] [--seq N]
+                     [--device cuda] [--precision bf16] [--compile]
 MODEL: mlp (784-1024-512-10, batch 256), block (one GPT-2 layer of 8 x 128 x 512 with 8 heads and a
-vocabulary of 512), resnet50 (batch 8), gpt2 (124 M, batch 4 x 64). fp32, AdamW (fused where PyTorch
-has it). Prints the median step in seconds.
+vocabulary of 512), resnet50 (batch 8), gpt2 (124 M, batch 4 x 64), gpt2-xl (1558 M). By default
+eager, fp32, on the CPU; bf16 is autocast with fp32 weights; images are channels-last on a GPU.
+AdamW, fused. Prints the median step in seconds.
 """
 import argparse
+import contextlib
 import statistics
 import time
 
@@ -16,10 +19,9 @@ from torch import nn
 from torch.nn import functional as F
 
 
-def mlp():
+def mlp(batch, seq):
     model = nn.Sequential(nn.Linear(784, 1024), nn.ReLU(), nn.Linear(1024, 512), nn.ReLU(), nn.Linear(512, 10))
-    x, y = torch.randn(256, 784), torch.randint(10, (256,))
-    return model, lambda: F.cross_entropy(model(x), y)
+    return model, torch.randn(batch or 256, 784), torch.randint(10, (batch or 256,))
 
 
 class Block(nn.Module):
@@ -46,23 +48,27 @@ class Gpt2(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, ids):
-        x = self.wte(ids) + self.wpe(torch.arange(ids.shape[1]))
+        x = self.wte(ids) + self.wpe(torch.arange(ids.shape[1], device=ids.device))
         for b in self.blocks:
             x = b(x)
         return self.norm(x) @ self.wte.weight.T
 
 
 def language_model(model, batch, seq, vocab):
-    ids, labels = torch.randint(vocab, (batch, seq)), torch.randint(vocab, (batch, seq))
-    return model, lambda: F.cross_entropy(model(ids).view(-1, vocab), labels.view(-1))
+    return model, torch.randint(vocab, (batch, seq)), torch.randint(vocab, (batch, seq))
 
 
-def block():
-    return language_model(Gpt2(vocab=512, positions=128, width=512, layers=1, heads=8), 8, 128, 512)
+def block(batch, seq):
+    model = Gpt2(vocab=512, positions=128, width=512, layers=1, heads=8)
+    return language_model(model, batch or 8, seq or 128, 512)
 
 
-def gpt2():
-    return language_model(Gpt2(), 4, 64, 50257)
+def gpt2(batch, seq):
+    return language_model(Gpt2(), batch or 4, seq or 64, 50257)
+
+
+def gpt2_xl(batch, seq):
+    return language_model(Gpt2(width=1600, layers=48, heads=25), batch or 4, seq or 64, 50257)
 
 
 class Bottleneck(nn.Module):
@@ -81,7 +87,7 @@ class Bottleneck(nn.Module):
         return F.relu(self.nc(self.c(y)) + (x if self.down is None else self.down(x)))
 
 
-def resnet50():
+def resnet50(batch, seq):
     layers = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
     inputs = 64
     for planes, blocks, stride in ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)):
@@ -89,28 +95,56 @@ def resnet50():
             layers.append(Bottleneck(inputs, planes, stride if i == 0 else 1))
             inputs = 4 * planes
     model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2048, 1000))
-    x, y = torch.randn(8, 3, 224, 224), torch.randint(1000, (8,))
-    return model, lambda: F.cross_entropy(model(x), y)
+    return model, torch.randn(batch or 8, 3, 224, 224), torch.randint(1000, (batch or 8,))
+
+
+MODELS = {"mlp": mlp, "block": block, "resnet50": resnet50, "gpt2": gpt2, "gpt2-xl": gpt2_xl}
+
+
+def timed_steps(arguments, step):
+    """Seconds of each step, without the first ones, which warm up and compile."""
+    warm_up = 2 if arguments.device == "cpu" else 10
+    times = []
+    for _ in range(arguments.steps + warm_up):
+        begin = time.perf_counter()
+        step()
+        if arguments.device == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - begin)
+    return times[warm_up:]
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("model", choices=["mlp", "block", "resnet50", "gpt2"])
+    parser.add_argument("model", choices=list(MODELS))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=7)
+    parser.add_argument("--batch", type=int, default=0)
+    parser.add_argument("--seq", type=int, default=0)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--compile", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)
-    model, loss_of = {"mlp": mlp, "block": block, "resnet50": resnet50, "gpt2": gpt2}[arguments.model]()
+    model, x, y = MODELS[arguments.model](arguments.batch, arguments.seq)
+    model, x, y = (thing.to(arguments.device) for thing in (model, x, y))
+    if arguments.device == "cuda" and x.dim() == 4:
+        model, x = (thing.to(memory_format=torch.channels_last) for thing in (model, x))
+    forward = torch.compile(model) if arguments.compile else model
+    cast = (torch.autocast(arguments.device, torch.bfloat16) if arguments.precision == "bf16"
+            else contextlib.nullcontext())
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-    times = []
-    for _ in range(arguments.steps + 2):
-        begin = time.perf_counter()
+
+    def step():
         optimizer.zero_grad(set_to_none=True)
-        loss_of().backward()
+        with cast:
+            logits = forward(x)
+            loss = F.cross_entropy(logits.view(-1, logits.shape[-1]), y.view(-1))
+        loss.backward()
         optimizer.step()
-        times.append(time.perf_counter() - begin)
-    print(f"{statistics.median(times[2:]):.6f}")
+
+    print(f"{statistics.median(timed_steps(arguments, step)):.6f}")
 
 
 if __name__ == "__main__":
