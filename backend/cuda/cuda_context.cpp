@@ -15,7 +15,7 @@ Error wrongIndex(const WrongIndex& wrong) {
                fmt::format("{} {} is outside the vocabulary of {}", wrong.what, wrong.index,
                            wrong.size),
                "check the data")
-      .at(wrong.op->name);
+      .at(wrong.op);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <typeindex>
@@ -20,7 +21,7 @@ namespace meshplan {
 /// An index from the data that names nothing, as a kernel found it. The pointers are of the host.
 struct WrongIndex {
   unsigned count = 0;
-  const Operator* op = nullptr;
+  const char* op = nullptr;    // CudaContext::lasting of its name
   const char* what = nullptr;  // "label", "id"
   int64_t index = 0, size = 0;
 };
@@ -96,6 +97,9 @@ class CudaContext {
     return *static_cast<T*>(slot->second.get());
   }
 
+  /// The same text, as long as the context.
+  const char* lasting(const std::string& text) { return texts_.insert(text).first->c_str(); }
+
   /// Operators that ran on the host, for want of a kernel, in the order of their first call.
   void ranOnHost(std::string_view def);
   const std::vector<std::string>& onHost() const { return onHost_; }
@@ -123,6 +127,7 @@ class CudaContext {
   bool captures_ = false;
   cudaGraphExec_t step_ = nullptr;
   std::vector<std::string> onHost_;
+  std::set<std::string> texts_;
   std::unordered_map<std::type_index, Kept> kept_;
 };
 

@@ -39,7 +39,8 @@ void runOn(CudaContext& context, const KernelCall& call) {
 }  // namespace
 
 const CudaKernels* findCudaKernels(const KernelCall& call) {
-  for (const auto& table : {cudaElementwiseKernels(), cudaLossKernels()})
+  for (const auto& table : {cudaElementwiseKernels(), cudaLossKernels(), cudaRowNormKernels(),
+                            cudaSoftmaxKernels(), cudaEmbeddingKernels()})
     for (const CudaKernels& k : table)
       if (k.name == call.op->def->name && (!k.takes || k.takes(call))) return &k;
   return nullptr;

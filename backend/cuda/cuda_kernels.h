@@ -27,6 +27,9 @@ struct CudaKernels {
 /// One table per family, joined by findCudaKernels.
 std::span<const CudaKernels> cudaElementwiseKernels();
 std::span<const CudaKernels> cudaLossKernels();
+std::span<const CudaKernels> cudaEmbeddingKernels();
+std::span<const CudaKernels> cudaRowNormKernels();
+std::span<const CudaKernels> cudaSoftmaxKernels();
 
 /// Null when the GPU has no kernel for the call.
 const CudaKernels* findCudaKernels(const KernelCall& call);

@@ -3,17 +3,18 @@
 // Bound by bandwidth: forward reads the logits once, backward twice (the second time mostly from
 // the cache, since a block has just read its row) and writes once.
 #include "backend/cpu/axis_ranges.h"
+#include "backend/cuda/kernels/exponentials.h"
 #include "backend/cuda/kernels/indices.h"
 #include "backend/cuda/kernels/loss_kernels.h"
-#include "backend/cuda/kernels/rows.h"
 #include "backend/cuda/split_loss_kernels.h"
 
 namespace meshplan {
 namespace {
 
-using device::blockMax;
 using device::blockSum;
 using device::Compute;
+using device::Exponentials;
+using device::exponentialsOf;
 using device::fastExp;
 using device::kInfinity;
 
@@ -27,40 +28,6 @@ struct Logits {
   device::IndexCheck check;
   int64_t rows, columns, first;
 };
-
-template <class A>
-struct Exponentials {
-  A most = -kInfinity<A>, sum = 0;
-
-  template <int N>
-  __device__ void add(const device::Pack<A, N>& x) {
-    A top = most;
-    for (int k = 0; k < N; ++k) top = x.at[k] > top ? x.at[k] : top;
-    if (top == -kInfinity<A>) return;
-    if (top > most) sum *= fastExp(most - top);
-    for (int k = 0; k < N; ++k) sum += fastExp(x.at[k] - top);
-    most = top;
-  }
-  __device__ void merge(A otherMost, A otherSum) {
-    const A top = otherMost > most ? otherMost : most;
-    if (top == -kInfinity<A>) return;
-    sum = sum * fastExp(most - top) + otherSum * fastExp(otherMost - top);
-    most = top;
-  }
-};
-
-/// Of a row, for every thread of the block that walks it.
-template <class T>
-__device__ Exponentials<Compute<T>> exponentialsOf(const T* row, int64_t columns) {
-  using A = Compute<T>;
-  Exponentials<A> own;
-  device::forRow(row, columns, [&](int64_t at, auto width) {
-    own.add(device::load<T, decltype(width)::value>(row + at));
-  });
-  const A most = blockMax(own.most);
-  const A part = own.most == -kInfinity<A> ? A(0) : own.sum * fastExp(own.most - most);
-  return {most, blockSum(part)};
-}
 
 template <class T>
 __global__ void __launch_bounds__(1024)
@@ -140,7 +107,7 @@ Logits<T> logitsOf(CudaContext& context, const KernelCall& call, const TensorVie
   const AxisRange vocabulary = rangeOf(call, shape.size() - 1, columns);
   return {logits.as<T>(),
           device::indicesOf(*call.op, labels),
-          {&context.stepValues()->wrong, call.op, "label", vocabulary.whole},
+          device::IndexCheck(context, *call.op, "label", vocabulary.whole),
           labels.type.elements(),
           columns,
           vocabulary.begin};

@@ -42,9 +42,14 @@ inline Indices indicesOf(const Operator& op, const TensorView& view) {
 
 /// Tells CudaContext::finishStep of an index outside [0, size): the first that some thread meets.
 struct IndexCheck {
+  IndexCheck(CudaContext& context, const Operator& op, const char* meant, int64_t end)
+      : wrong(&context.stepValues()->wrong),
+        name(context.lasting(op.name)),
+        what(meant),
+        size(end) {}
+
   WrongIndex* wrong;
-  const Operator* op;
-  const char* what;
+  const char *name, *what;
   int64_t size;
 
   __device__ bool operator()(int64_t index) const {
@@ -54,7 +59,7 @@ struct IndexCheck {
   }
   __device__ void tell(int64_t index) const {
     if (atomicAdd(&wrong->count, 1u) != 0) return;
-    wrong->op = op;
+    wrong->op = name;
     wrong->what = what;
     wrong->index = index;
     wrong->size = size;

@@ -15,6 +15,13 @@
   T* name = reinterpret_cast<T*>(meshplanShared)
 #endif
 
+/// In front of a loop of constant length whose values must stay in registers.
+#ifdef __CUDACC__
+#define MESHPLAN_UNROLL _Pragma("unroll")
+#else
+#define MESHPLAN_UNROLL
+#endif
+
 /// How kernels are started. Kernels see blockDim.x threads per block in one dimension.
 namespace meshplan {
 

@@ -44,6 +44,13 @@ __device__ inline double fastExp(double x) {
   return exp(x);
 }
 
+__device__ inline float inverseRoot(float x) {
+  return rsqrtf(x);
+}
+__device__ inline double inverseRoot(double x) {
+  return rsqrt(x);
+}
+
 template <class A, class Op>
 __device__ A warpReduce(A value, Op op) {
   for (int lanes = kWarp / 2; lanes > 0; lanes /= 2)
