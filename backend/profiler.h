@@ -17,6 +17,8 @@ class Profiler {
   virtual void begin(uint32_t call, uint32_t instruction) = 0;
   virtual void end(uint32_t call, uint32_t instruction) = 0;
   virtual void endStep() {}
+  /// No step will be recorded any more.
+  virtual void finish() {}
 };
 
 }  // namespace meshplan

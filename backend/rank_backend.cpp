@@ -14,6 +14,7 @@ class ProcessorBackend final : public RankBackend {
   Environment environment() const override { return localEnvironment(ranks_); }
   std::string transport() const override { return transport_; }
   bool ownDevices() const override { return false; }
+  RecordedSteps recordedSteps() const override { return {}; }
 
   RankParts open(Communicator&) override {
     return {std::make_unique<CpuDevice>(ranks_.threads), nullptr};

@@ -25,6 +25,12 @@ struct RecorderSettings {
   size_t keeps = 32;                      // steps
 };
 
+/// Which steps of a run are recorded, counted from 0.
+struct RecordedSteps {
+  static constexpr int64_t kAll = INT64_MAX;
+  int64_t first = 0, count = kAll;
+};
+
 /// What the ranks of this process compute on: the cores of its processor, or GPUs.
 class RankBackend {
  public:
@@ -36,6 +42,9 @@ class RankBackend {
   virtual std::string transport() const = 0;
   /// Whether ranks have a device each, and none of them slows another down.
   virtual bool ownDevices() const = 0;
+
+  /// Where a step that is recorded runs otherwise than one that is not: only some are.
+  virtual RecordedSteps recordedSteps() const = 0;
 
   /// Called by every rank of the world, each in its own thread, before it trains.
   virtual RankParts open(Communicator& world) = 0;

@@ -109,14 +109,17 @@ void trainRank(const TrainingTask& task, const TrainingSettings& settings, RankP
       settings.modelValues ? *settings.modelValues : std::map<std::string, HostTensor>(),
       task.referenceBatch, task.globalBatch);
   NumberCheck numbers(task.graph, task.program, *parts.device, world);
-  Executor::Options options{settings.optimizer, info.seed, settings.profiler,
+  Executor::Options options{settings.optimizer, info.seed, nullptr,
                             settings.checkNumbers ? &numbers : nullptr};
 
-  const int64_t last = info.step + settings.steps;
+  const int64_t first = info.step, last = first + settings.steps;
   bool saved = false;
   Trained trained;
   for (bool goOn = true; goOn && info.step < last;) {
     const StepInputs inputs = constants.with(data.batch(info.step));
+    const int64_t done = info.step - first - settings.recorded.first;
+    options.profiler = done >= 0 && done < settings.recorded.count ? settings.profiler : nullptr;
+    if (settings.profiler && done == settings.recorded.count) settings.profiler->finish();
     options.optimizer.step = ++info.step;
     const auto begin = Clock::now();
     const double loss = executor.step(inputs, options);

@@ -36,6 +36,7 @@ struct TrainingSettings {
   /// Told on rank 0 which step could not be saved, and why; the training goes on. May be empty.
   std::function<void(int64_t, const Error&)> notSaved;
   Profiler* profiler = nullptr;
+  RecordedSteps recorded;     // which steps the profiler is told of
   bool checkNumbers = false;  // of every instruction (backend/number_check.h)
   /// What the model's own file holds: parameters and constants by their names, in their types.
   const std::map<std::string, HostTensor>* modelValues = nullptr;

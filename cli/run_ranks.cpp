@@ -71,8 +71,9 @@ void RunRanks::readModelValues(bool prints) {
 void RunRanks::train(Communicator& world) {
   RankParts parts = backend_->open(world);
   const auto stage = static_cast<int>(program_.mesh.coordinates(world.rank()).back());
-  const auto recorder =
-      backend_->recorder(parts, {program_, stage, commonEpoch(world), kRecordedSteps});
+  std::unique_ptr<StepRecorder> recorder;
+  if (!arguments_.noProfile)
+    recorder = backend_->recorder(parts, {program_, stage, commonEpoch(world), kRecordedSteps});
   TrainingSettings settings = arguments_.settings;
   settings.modelValues = &modelValues_;
   settings.notSaved = [](int64_t step, const Error& error) {
@@ -80,7 +81,8 @@ void RunRanks::train(Communicator& world) {
   };
   if (settings.weights == kRandom) settings.weights.clear();
   settings.optimizer.kind = chosen_.report.plan.training.optimizer;
-  if (!arguments_.noProfile) settings.profiler = recorder.get();
+  settings.profiler = recorder.get();
+  settings.recorded = backend_->recordedSteps();
   int64_t steps = 0;
   Bytes arena;
   trainRank(task_, settings, parts, world, [&](const StepReport& report) {
@@ -89,12 +91,15 @@ void RunRanks::train(Communicator& world) {
     if (world.rank() == 0) log_.add(report);
     return !interrupted();
   });
-  if (!arguments_.noProfile) gather(world, *recorder, steps, arena);
+  if (recorder) gather(world, *recorder, steps, arena);
 }
 
 void RunRanks::gather(Communicator& world, const StepRecorder& recorder, int64_t steps,
                       Bytes arena) {
-  const int64_t kept = std::min<int64_t>(steps - warmUpSteps(steps), kRecordedSteps);
+  const bool every = backend_->recordedSteps().count == RecordedSteps::kAll;
+  const auto recorded = static_cast<int64_t>(recorder.steps().size());
+  const int64_t kept =
+      every ? std::min<int64_t>(steps - warmUpSteps(steps, *backend_), recorded) : recorded;
   std::vector<RankSteps> all =
       gatherSteps(world, {world.rank(), {recorder.steps().end() - kept, recorder.steps().end()}});
   auto peak = static_cast<double>(arena.value);

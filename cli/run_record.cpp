@@ -49,10 +49,11 @@ double overheadOf(const MeasuredRun& measured, Seconds step) {
   return step.value > 0 ? static_cast<double>(instructions) * recordingSeconds() / step.value : 0;
 }
 
-std::vector<double> secondsAfterWarmUp(const std::vector<StepReport>& steps) {
+std::vector<double> secondsAfterWarmUp(const std::vector<StepReport>& steps,
+                                       const RankBackend& backend) {
   std::vector<double> seconds;
   const auto count = static_cast<int64_t>(steps.size());
-  for (int64_t s = warmUpSteps(count); s < count; ++s)
+  for (int64_t s = warmUpSteps(count, backend); s < count; ++s)
     seconds.push_back(steps[static_cast<size_t>(s)].seconds);
   return seconds;
 }
@@ -63,8 +64,10 @@ Seconds nonNegative(double seconds) {
 
 }  // namespace
 
-int64_t warmUpSteps(int64_t steps) {
-  return std::min(kWarmUp, steps / 2);
+int64_t warmUpSteps(int64_t steps, const RankBackend& backend) {
+  const RecordedSteps recorded = backend.recordedSteps();
+  const int64_t some = recorded.count == RecordedSteps::kAll ? 0 : recorded.first + recorded.count;
+  return std::min(std::max(kWarmUp, some + 1), steps / 2);
 }
 
 void addPredictions(const RunPlan& chosen, std::vector<InstructionMeasurement>& rows) {
@@ -105,7 +108,7 @@ RunRecord recordRun(const RunPlan& chosen, const Program& program, const Measure
   run.ranks = program.mesh.ranks();
   run.threads = threads;
   run.steps = static_cast<int64_t>(measured.steps.size());
-  run.step = summarise(secondsAfterWarmUp(measured.steps));
+  run.step = summarise(secondsAfterWarmUp(measured.steps, backend));
   run.predictedStep = chosen.report.stepTime;
   run.predictedUncertainty = chosen.report.uncertainty;
   run.provenance = provenanceName(chosen.report.provenance);

@@ -21,8 +21,9 @@ struct RunRecord {
 };
 
 /// Steps at the start that do not count: the first of them fill caches, take memory from the system
-/// and prepare kernels. Three, but at most half of the steps.
-int64_t warmUpSteps(int64_t steps);
+/// and prepare kernels. Three, but at most half of the steps. Where only some steps are recorded:
+/// these too.
+int64_t warmUpSteps(int64_t steps, const RankBackend& backend);
 
 /// What was measured on all ranks.
 struct MeasuredRun {
