@@ -65,6 +65,15 @@ struct CollectiveMeasurement {
   Samples samples;
 };
 
+/// The fastest algorithm that a library has for a shape on a device. `algorithm`, hexadecimal,
+/// means something to the library of the environment alone.
+struct AlgorithmChoice {
+  Environment environment;
+  std::string key, algorithm;
+  Seconds seconds;   // of one execution
+  int64_t time = 0;  // Unix seconds
+};
+
 /// A training run: what was predicted for a step and what was measured.
 struct RunMeasurement {
   Environment environment;

@@ -213,6 +213,25 @@ std::vector<CollectiveMeasurement> readCollectives(SQLite::Database& database,
       });
 }
 
+std::vector<AlgorithmChoice> readAlgorithms(SQLite::Database& database, const std::string& device) {
+  SQLite::Statement statement = select(
+      database,
+      "SELECT t.id, e.device, e.fingerprint, e.libraries, t.key, t.algorithm, t.seconds, t.time "
+      "FROM algorithm t JOIN environment e ON e.id = t.environment_id "
+      "WHERE ?1 = '' OR e.device = ?1 ORDER BY t.time, t.id");
+  statement.bind(1, device);
+  return readRows<AlgorithmChoice>(std::move(statement), "algorithm",
+                                   [](Cells& cells) -> std::optional<AlgorithmChoice> {
+                                     AlgorithmChoice c;
+                                     c.environment = readEnvironment(cells);
+                                     c.key = cells.text();
+                                     c.algorithm = cells.text();
+                                     c.seconds = cells.seconds();
+                                     c.time = cells.integer(std::numeric_limits<int64_t>::min());
+                                     return c;
+                                   });
+}
+
 std::vector<RunMeasurement> readRuns(SQLite::Database& database) {
   return readRows<RunMeasurement>(
       select(database,

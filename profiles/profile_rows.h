@@ -27,6 +27,7 @@ class RowWriter {
   };
   Written write(const OperatorMeasurement& row);
   Written write(const CollectiveMeasurement& row);
+  Written write(const AlgorithmChoice& row);
   Written write(const RunMeasurement& run, const std::vector<InstructionMeasurement>& instructions);
   Written write(const ProfileStore::MeasuredDevice& row);
 
@@ -51,6 +52,7 @@ std::vector<OperatorMeasurement> readOperators(SQLite::Database& database,
                                                const std::string& device);
 std::vector<CollectiveMeasurement> readCollectives(SQLite::Database& database,
                                                    const std::string& device);
+std::vector<AlgorithmChoice> readAlgorithms(SQLite::Database& database, const std::string& device);
 std::vector<RunMeasurement> readRuns(SQLite::Database& database);
 std::vector<InstructionMeasurement> readInstructions(SQLite::Database& database, int64_t run);
 std::vector<ProfileStore::MeasuredDevice> readDevices(SQLite::Database& database);

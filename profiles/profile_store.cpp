@@ -19,13 +19,18 @@ std::string environmentVariable(const char* name) {
 struct Everything {
   std::vector<OperatorMeasurement> operators;
   std::vector<CollectiveMeasurement> collectives;
+  std::vector<AlgorithmChoice> algorithms;
   std::vector<std::pair<RunMeasurement, std::vector<InstructionMeasurement>>> runs;
   std::vector<ProfileStore::MeasuredDevice> devices;
 };
 
 /// All rows, or those of one device, oldest first.
 Everything everything(const ProfileStore& store, const std::string& device) {
-  Everything all{store.operators(device), store.collectives(device), {}, store.devices()};
+  Everything all{store.operators(device),
+                 store.collectives(device),
+                 store.algorithms(device),
+                 {},
+                 store.devices()};
   for (const RunMeasurement& run : store.runs())
     if (device.empty() || run.environment.device == device)
       all.runs.emplace_back(run, store.instructions(run.id));
@@ -70,6 +75,10 @@ void ProfileStore::add(const std::vector<CollectiveMeasurement>& rows) {
   database_->add(rows);
 }
 
+void ProfileStore::add(const std::vector<AlgorithmChoice>& rows) {
+  database_->add(rows);
+}
+
 int64_t ProfileStore::add(const RunMeasurement& run,
                           const std::vector<InstructionMeasurement>& instructions) {
   return database_->write([&](SQLite::Database& connection) {
@@ -88,6 +97,10 @@ std::vector<OperatorMeasurement> ProfileStore::operators(const std::string& devi
 
 std::vector<CollectiveMeasurement> ProfileStore::collectives(const std::string& device) const {
   return database_->read([&](SQLite::Database& c) { return readCollectives(c, device); });
+}
+
+std::vector<AlgorithmChoice> ProfileStore::algorithms(const std::string& device) const {
+  return database_->read([&](SQLite::Database& c) { return readAlgorithms(c, device); });
 }
 
 std::vector<RunMeasurement> ProfileStore::runs() const {
@@ -113,6 +126,7 @@ ProfileStore::Contents ProfileStore::merge(const ProfileStore& other, const std:
     Contents added;
     for (const auto& row : all.operators) added.operators += writer.write(row).isNew;
     for (const auto& row : all.collectives) added.collectives += writer.write(row).isNew;
+    for (const auto& row : all.algorithms) writer.write(row);
     for (const auto& [run, instructions] : all.runs)
       added.runs += writer.write(run, instructions).isNew;
     for (const auto& row : all.devices) added.devices += writer.write(row).isNew;

@@ -36,10 +36,14 @@ class ProfileStore {
   void add(const Environment& environment, const DeviceSpec& device, const LinkSpec& link,
            int64_t time);
 
+  /// The first choice for a key of an environment stays.
+  void add(const std::vector<AlgorithmChoice>& rows);
+
   /// Everything known about a device, oldest first; all devices when the name is empty. Operators
   /// that only a newer Meshplan knows are left out.
   std::vector<OperatorMeasurement> operators(const std::string& device = {}) const;
   std::vector<CollectiveMeasurement> collectives(const std::string& device = {}) const;
+  std::vector<AlgorithmChoice> algorithms(const std::string& device = {}) const;
   std::vector<RunMeasurement> runs() const;  // newest first
   std::vector<InstructionMeasurement> instructions(int64_t run) const;
 

@@ -107,6 +107,16 @@ RowWriter::Written RowWriter::write(const CollectiveMeasurement& m) {
              12);
 }
 
+RowWriter::Written RowWriter::write(const AlgorithmChoice& c) {
+  return put("algorithm",
+             {{"environment_id", idOf(c.environment)},
+              {"key", c.key},
+              {"algorithm", c.algorithm},
+              {"seconds", c.seconds.value},
+              {"time", c.time}},
+             2);
+}
+
 RowWriter::Written RowWriter::write(const RunMeasurement& m,
                                     const std::vector<InstructionMeasurement>& instructions) {
   const Written run = put("run",

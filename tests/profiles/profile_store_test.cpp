@@ -46,6 +46,26 @@ TEST(ProfileStore, GivesBackWhatWasAdded) {
   store.check();
 }
 
+TEST(ProfileStore, KeepsTheFirstChoiceOfAnAlgorithm) {
+  const ScratchFolder folder;
+  const Environment here{"H200", "one", "cuBLASLt 13.1.0"}, other{"A100", "two", "cuBLASLt 13.1.0"};
+  ProfileStore store(folder.file("p.db"));
+  store.add(std::vector<AlgorithmChoice>{{here, "768x768", "00ff", Seconds(1e-3), 5},
+                                         {here, "64x64", "0a", Seconds(2e-6), 7},
+                                         {here, "768x768", "1234", Seconds(1e-4), 8},
+                                         {other, "768x768", "77", Seconds(3e-3), 6}});
+  const auto mine = store.algorithms("H200");
+  ASSERT_EQ(mine.size(), 2u);
+  EXPECT_EQ(mine[0].key, "768x768");
+  EXPECT_EQ(mine[0].algorithm, "00ff");
+  EXPECT_EQ(mine[0].seconds, Seconds(1e-3));
+  EXPECT_EQ(mine[0].environment, here);
+  EXPECT_EQ(mine[1].key, "64x64");
+  ProfileStore merged(folder.file("merged.db"));
+  merged.merge(store);
+  EXPECT_EQ(merged.algorithms().size(), 3u);
+}
+
 TEST(ProfileStore, GivesTheOldestFirstAndOneDeviceOnRequest) {
   const ScratchFolder folder;
   ProfileStore store(folder.file("p.db"));

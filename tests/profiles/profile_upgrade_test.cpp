@@ -91,6 +91,20 @@ TEST(ProfileUpgrade, AnUpgradeThatFailsLeavesTheOldVersion) {
   EXPECT_EQ(ProfileStore(path).operators().size(), 30u);
 }
 
+TEST(ProfileUpgrade, AFileOfVersionOneIsReadAndUpgraded) {
+  const ScratchFolder folder(quickDisk());
+  const std::string path = folder.file("one.db");
+  const SchemaVersions first(profileSchema().begin(), profileSchema().begin() + 1);
+  { const ProfileDatabase made(path, true, first); }
+  const std::string before = bytesOf(path);
+  EXPECT_EQ(ProfileStore(path, Access::read).algorithms().size(), 0u);
+  EXPECT_EQ(bytesOf(path), before);
+  ProfileStore store(path);
+  store.add(std::vector<AlgorithmChoice>{{{"d", "f", "l"}, "k", "00", Seconds(1), 1}});
+  EXPECT_EQ(store.algorithms().size(), 1u);
+  store.check();
+}
+
 TEST(ProfileUpgrade, AReaderSeesTheNewVersionWithoutChangingTheFile) {
   const ScratchFolder folder(quickDisk());
   const std::string path = filledStore(folder.file("p.db")), before = bytesOf(path);
