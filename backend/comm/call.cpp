@@ -62,7 +62,7 @@ void checkCall(const CommCall& call, int groupSize) {
   if (countsElements(call.op) && !canReduce(call.type))
     throw Error(ErrorKind::runtime,
                 fmt::format("a communicator cannot reduce {}", dtypeName(call.type)),
-                "reduce fp64, fp32 or bf16");
+                "reduce fp64, fp32, bf16 or fp16");
   if (hasPeer(call.op) && (call.peer < 0 || call.peer >= groupSize))
     throw Error(ErrorKind::internal, fmt::format("{} names member {} of a group of {}",
                                                  opName(call.op), call.peer, groupSize));

@@ -8,6 +8,8 @@
 
 namespace meshplan {
 
+class ThreadWorld;
+
 /// Ranks as threads of one process: collectives read each other's memory directly, each rank
 /// reducing its share of the elements for all (backend/comm/ordered_reduction.h); sends copy into a
 /// mailbox. A rank uses its communicators from one thread at a time.
@@ -26,14 +28,16 @@ class InProcessWorld {
   /// must not outlive this object.
   std::unique_ptr<Communicator> connect(int rank);
 
-  struct State;
+  /// Of these ranks, for communicators of other memory that fail with them.
+  ThreadWorld& threads() { return *threads_; }
 
  private:
-  std::unique_ptr<State> state_;
+  std::unique_ptr<ThreadWorld> threads_;
 };
 
 /// Runs `body` for every rank, each on a thread of its own, until all have returned. A rank that
 /// throws aborts the others; what the first one threw is thrown again here.
 void runInProcess(int ranks, const std::function<void(Communicator&)>& body);
+void runInProcess(InProcessWorld& world, const std::function<void(Communicator&)>& body);
 
 }  // namespace meshplan

@@ -4,39 +4,14 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 
+#include "backend/bfloat16.h"
+#include "backend/half.h"
 #include "core/error.h"
 
 namespace meshplan {
 namespace {
-
-struct Bf16 {
-  uint16_t bits;
-};
-
-float widen(Bf16 x) {
-  return std::bit_cast<float>(uint32_t(x.bits) << 16);
-}
-float widen(float x) {
-  return x;
-}
-double widen(double x) {
-  return x;
-}
-
-void narrow(float x, Bf16& out) {
-  const uint32_t bits = std::bit_cast<uint32_t>(x);
-  const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-  out.bits = uint16_t(x != x ? bits >> 16 | 0x40 : rounded);
-}
-void narrow(float x, float& out) {
-  out = x;
-}
-void narrow(double x, double& out) {
-  out = x;
-}
 
 struct Sum {
   template <class T>
@@ -59,13 +34,13 @@ void reducePiece(std::span<const void* const> parts, std::span<void* const> outp
                  int64_t count) {
   Acc acc[kPiece];
   const T* first = static_cast<const T*>(parts[0]) + begin;
-  for (int64_t i = 0; i < count; ++i) acc[i] = widen(first[i]);
+  for (int64_t i = 0; i < count; ++i) acc[i] = Acc(first[i]);
   for (size_t p = 1; p < parts.size(); ++p) {
     const T* part = static_cast<const T*>(parts[p]) + begin;
-    for (int64_t i = 0; i < count; ++i) acc[i] = Op::combine(acc[i], Acc(widen(part[i])));
+    for (int64_t i = 0; i < count; ++i) acc[i] = Op::combine(acc[i], Acc(part[i]));
   }
   T* out = static_cast<T*>(outputs[0]) + begin;
-  for (int64_t i = 0; i < count; ++i) narrow(acc[i], out[i]);
+  for (int64_t i = 0; i < count; ++i) out[i] = T(acc[i]);
   for (size_t o = 1; o < outputs.size(); ++o)
     std::memcpy(static_cast<T*>(outputs[o]) + begin, out, size_t(count) * sizeof(T));
 }
@@ -89,7 +64,8 @@ void reduceAs(std::span<const void* const> parts, std::span<void* const> outputs
 }  // namespace
 
 bool canReduce(DType type) {
-  return type == DType::f64 || type == DType::f32 || type == DType::tf32 || type == DType::bf16;
+  return type == DType::f64 || type == DType::f32 || type == DType::tf32 || type == DType::bf16 ||
+         type == DType::f16;
 }
 
 void reduceInOrder(std::span<const void* const> parts, std::span<void* const> outputs,
@@ -101,7 +77,9 @@ void reduceInOrder(std::span<const void* const> parts, std::span<void* const> ou
     case DType::tf32:
       return reduceAs<float, float>(parts, outputs, count, op);
     case DType::bf16:
-      return reduceAs<Bf16, float>(parts, outputs, count, op);
+      return reduceAs<BFloat16, float>(parts, outputs, count, op);
+    case DType::f16:
+      return reduceAs<Half, float>(parts, outputs, count, op);
     default:
       throw Error(ErrorKind::internal, fmt::format("a reduction of {}", dtypeName(type)));
   }

@@ -9,7 +9,7 @@ namespace meshplan {
 
 /// The reduction that every communicator uses, so that results do not depend on which of them runs
 /// or on timing: element i of every output is part 0's, combined with part 1's, then with part 2's
-/// and so on. fp64 is added in fp64; fp32 and bf16 in fp32, bf16 rounded to nearest even once at
+/// and so on. fp64 is added in fp64; fp32, bf16 and fp16 in fp32, rounded to nearest even once at
 /// the end. A maximum with a NaN is NaN. An output may be one of the parts. `type` is one that
 /// `canReduce`.
 bool canReduce(DType type);

@@ -9,6 +9,8 @@
 #include <limits>
 #include <random>
 
+#include "backend/half.h"
+
 namespace meshplan {
 namespace {
 
@@ -16,7 +18,7 @@ using Buffer = std::vector<unsigned char>;
 
 constexpr int64_t kMebi = 1 << 20;
 const std::vector<int64_t> kCounts = {0, 1, 3, 63, 64, 65, 1000, 4097};
-const std::vector<DType> kTypes = {DType::f64, DType::f32, DType::bf16};
+const std::vector<DType> kTypes = {DType::f64, DType::f32, DType::bf16, DType::f16};
 
 uint64_t mixed(uint64_t x) {
   x ^= x >> 31;
@@ -66,6 +68,7 @@ Buffer data(DType type, uint64_t seed, int rank, int64_t count) {
     if (type == DType::f64) put(buffer, i, x);
     if (type == DType::f32) put(buffer, i, float(x));
     if (type == DType::bf16) put(buffer, i, bf16(float(x)));
+    if (type == DType::f16) put(buffer, i, Half(float(x)));
   }
   return buffer;
 }
@@ -80,6 +83,10 @@ Buffer bytes(uint64_t seed, int rank, int64_t count) {
   return buffer;
 }
 
+float widened(DType type, const Buffer& buffer, int64_t i) {
+  return type == DType::bf16 ? fromBf16(get<uint16_t>(buffer, i)) : float(get<Half>(buffer, i));
+}
+
 /// The plain reference: all ranks' elements combined from rank 0 upwards.
 Buffer reduced(DType type, uint64_t seed, int ranks, int64_t count, ReduceOp op) {
   const auto combine = [op](auto a, auto b) {
@@ -87,18 +94,20 @@ Buffer reduced(DType type, uint64_t seed, int ranks, int64_t count, ReduceOp op)
   };
   Buffer total = data(type, seed, 0, count);
   std::vector<float> wide;
-  for (int64_t i = 0; type == DType::bf16 && i < count; ++i)
-    wide.push_back(fromBf16(get<uint16_t>(total, i)));
+  for (int64_t i = 0; dtypeBytes(type) == 2 && i < count; ++i)
+    wide.push_back(widened(type, total, i));
   for (int r = 1; r < ranks; ++r) {
     const Buffer part = data(type, seed, r, count);
     for (int64_t i = 0; i < count; ++i) {
       if (type == DType::f64) put(total, i, combine(get<double>(total, i), get<double>(part, i)));
       if (type == DType::f32) put(total, i, combine(get<float>(total, i), get<float>(part, i)));
-      if (type == DType::bf16)
-        wide[size_t(i)] = combine(wide[size_t(i)], fromBf16(get<uint16_t>(part, i)));
+      if (dtypeBytes(type) == 2) wide[size_t(i)] = combine(wide[size_t(i)], widened(type, part, i));
     }
   }
-  for (size_t i = 0; i < wide.size(); ++i) put(total, int64_t(i), bf16(wide[i]));
+  for (size_t i = 0; i < wide.size(); ++i) {
+    if (type == DType::bf16) put(total, int64_t(i), bf16(wide[i]));
+    if (type == DType::f16) put(total, int64_t(i), Half(wide[i]));
+  }
   return total;
 }
 
@@ -308,7 +317,7 @@ void checkRing(Communicator& comm, int64_t size, uint64_t seed) {
 
 void randomOperation(Communicator& comm, std::mt19937& random) {
   const int64_t count = random() % 3 == 0 ? int64_t(random() % 20000) : int64_t(random() % 50);
-  const DType type = kTypes[random() % 3];
+  const DType type = kTypes[random() % kTypes.size()];
   const uint64_t seed = random();
   const int root = int(random() % uint32_t(comm.size()));
   switch (random() % 8) {

@@ -86,7 +86,8 @@ class Watch : public Profiler {
     value_ = HostTensor(out.type);
     const std::byte* from =
         executor_.memory().buffer(routine, call, BufferIndex(out.index)) + out.offset;
-    std::copy_n(from, value_.bytes().size(), value_.bytes().data());
+    executor_.device().download(value_.bytes().data(), from,
+                                static_cast<int64_t>(value_.bytes().size()));
   }
   HostTensor take() { return std::move(value_); }
 
@@ -95,6 +96,35 @@ class Watch : public Profiler {
   const std::string& name_;
   HostTensor value_;
 };
+
+void startOnCpu(int ranks, const RankBody& body) {
+  runInProcess(ranks, [&](Communicator& world) {
+    CpuDevice device(1);
+    body(device, world, world);
+  });
+}
+
+void train(Executor& executor, const TrainingModel& model, const Plan& plan,
+           const StepInputs& inputs, const RunSettings& settings, TrainingRun& result) {
+  setParameters(executor, [&](TensorId parameter) {
+    return settings.initial ? settings.initial(model.graph.tensor(parameter))
+                            : initialValues(model.graph, parameter, settings.seed);
+  });
+  Watch watch(executor, settings.watched);
+  const bool first = executor.groups().world().rank() == 0;
+  Executor::Options options;
+  options.optimizer = settings.optimizer;
+  options.optimizer.kind = plan.training.optimizer;
+  for (int s = 0; s < settings.steps; ++s) {
+    options.optimizer.step = s + 1;
+    options.profiler = s == 0 && !settings.watched.empty() ? &watch : nullptr;
+    const double loss = executor.step(inputs, options);
+    if (first) result.losses.push_back(loss);
+    if (s == 0 && first) result.watched = watch.take();
+    if (s == 0) collectAll(executor, model, ParameterKind::gradient, result.gradients);
+  }
+  collectAll(executor, model, ParameterKind::weights, result.weights);
+}
 
 }  // namespace
 
@@ -126,27 +156,12 @@ TrainingRun runPlan(const TrainingModel& model, const Plan& plan,
   StepInputs views;
   for (const auto& [id, tensor] : inputs) views[id] = tensor.view();
   TrainingRun result;
-  runInProcess(static_cast<int>(plan.mesh.ranks()), [&](Communicator& world) {
-    CpuDevice device(1);
-    Executor executor(model.graph, program, device, world);
-    setParameters(executor, [&](TensorId parameter) {
-      return settings.initial ? settings.initial(model.graph.tensor(parameter))
-                              : initialValues(model.graph, parameter, settings.seed);
-    });
-    Watch watch(executor, settings.watched);
-    Executor::Options options;
-    options.optimizer = settings.optimizer;
-    options.optimizer.kind = plan.training.optimizer;
-    for (int s = 0; s < settings.steps; ++s) {
-      options.optimizer.step = s + 1;
-      options.profiler = s == 0 ? &watch : nullptr;
-      const double loss = executor.step(views, options);
-      if (world.rank() == 0) result.losses.push_back(loss);
-      if (s == 0 && world.rank() == 0) result.watched = watch.take();
-      if (s == 0) collectAll(executor, model, ParameterKind::gradient, result.gradients);
-    }
-    collectAll(executor, model, ParameterKind::weights, result.weights);
-  });
+  const StartRanks& start = settings.start ? settings.start : startOnCpu;
+  start(static_cast<int>(plan.mesh.ranks()),
+        [&](RankDevice& device, Communicator& world, Communicator& data) {
+          Executor executor(model.graph, program, device, world, data);
+          train(executor, model, plan, views, settings, result);
+        });
   return result;
 }
 

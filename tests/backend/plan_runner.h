@@ -34,6 +34,12 @@ struct TrainingRun {
   HostTensor watched;                           // RunSettings::watched of the first step
 };
 
+/// One rank's part of a run: its device, the world of the hosts, and the same ranks for what lies
+/// in the devices' memory.
+using RankBody = std::function<void(RankDevice& device, Communicator& world, Communicator& data)>;
+/// Runs the body for every rank and returns when all have ended.
+using StartRanks = std::function<void(int ranks, const RankBody& body)>;
+
 struct RunSettings {
   int steps = 1;
   OptimizerSettings optimizer;
@@ -44,9 +50,10 @@ struct RunSettings {
   std::string watched;
   /// Changes the program before it runs (for tests that break it).
   std::function<void(Program&)> change;
+  /// Without it CPU ranks of one thread each, as threads of this process.
+  StartRanks start;
 };
 
-/// Runs a plan on CPU ranks of one thread each, as threads of this process.
 TrainingRun runPlan(const TrainingModel& model, const Plan& plan,
                     const std::map<uint32_t, HostTensor>& inputs, const RunSettings& settings = {});
 

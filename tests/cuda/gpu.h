@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string_view>
+
 #include "backend/cuda/cuda_context.h"
 
 /// Skips the test, with the reason, where no GPU answers. The emulated one always does.
@@ -13,3 +15,14 @@
     if (status != cudaSuccess || gpus == 0)                     \
       GTEST_SKIP() << "no GPU: " << cudaGetErrorString(status); \
   } while (false)
+
+namespace meshplan {
+
+/// Whether tests run on the emulated GPU: thousands of times slower than a real one.
+inline bool gpuIsEmulated() {
+  cudaDeviceProp properties;
+  return cudaGetDeviceProperties(&properties, 0) == cudaSuccess &&
+         std::string_view(properties.name) == "Emulated GPU";
+}
+
+}  // namespace meshplan

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Streams of an emulated GPU in random order: communicators and whole steps give the same results
+// in each that their waits permit.
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+
+#include "backend/cuda/shared_gpu.h"
+#include "core/error.h"
+#include "tests/backend/communicator_conformance.h"
+#include "tests/backend/equivalence_cases.h"
+#include "tests/backend/long_tests.h"
+#include "tests/cuda/device_communicator.h"
+#include "tests/cuda/gpu_ranks.h"
+#include "tests/cuda_emulation/emulator.h"
+
+namespace meshplan {
+namespace {
+
+/// Streams run in an order of this seed while it lives.
+struct Schedule {
+  explicit Schedule(uint64_t seed) { emulation::setSchedule(seed); }
+  ~Schedule() { emulation::setSchedule(0); }
+};
+
+TEST(StreamSchedules, CommunicatorsOfOneGpuKeepTheirPromisesInAny) {
+  for (uint64_t seed = 1; seed <= 3; ++seed)
+    for (const ConformanceCheck& check : conformanceChecks()) {
+      SCOPED_TRACE(fmt::format("{}, schedule {}", check.name, seed));
+      const Schedule schedule(seed);
+      InProcessWorld hosts(static_cast<int>(seed) + 1);
+      SharedGpuWorld world(hosts);
+      runThroughGpu(
+          hosts.size(), [&](CudaContext& context) { return world.connect(context); }, check.run);
+    }
+}
+
+TEST(StreamSchedules, StepsHaveTheLossAndGradientsOfOneProcessorInAny) {
+  int ran = 0;
+  uint64_t seed = 1;
+  for (const EquivalenceSubject& subject : equivalenceSubjects()) {
+    const TrainingModel model = prepared(subject, Precision::fp64);
+    const auto inputs = randomInputs(model, kEquivalenceBatch, 5);
+    const auto strategies = strategiesOf(subject);
+    for (size_t i = 11; i < strategies.size(); i += longTests() ? 1 : 41) {
+      const auto& [ranks, strategy] = strategies[i];
+      SCOPED_TRACE(fmt::format("{}, {}, schedule {}", subject.name, strategy, ++seed));
+      Plan plan;
+      try {
+        plan = planOf(model, kEquivalenceBatch, strategy, ranks);
+      } catch (const Error&) {
+        continue;
+      }
+      const TrainingRun reference = runPlan(model, alone(model, subject, plan), inputs);
+      const Schedule schedule(seed);
+      RunSettings onGpu;
+      onGpu.start = startOnSharedGpu;
+      TrainingRun run;
+      ASSERT_NO_THROW(run = runPlan(model, plan, inputs, onGpu));
+      ++ran;
+      EXPECT_NEAR(run.losses[0], reference.losses[0], 1e-11 * run.losses[0]);
+      std::string where;
+      EXPECT_LT(worstDifference(reference.gradients, run.gradients, &where), 1e-11) << where;
+    }
+  }
+  fmt::print("{} plans equal one processor in random orders of streams\n", ran);
+  EXPECT_GE(ran, 10);
+}
+
+}  // namespace
+}  // namespace meshplan
