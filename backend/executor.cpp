@@ -152,8 +152,10 @@ void Executor::runOrReplay(Step& step) {
   device_.replay();
 }
 
+// Weights may have been set since the last step: all streams begin after that and the inputs.
 void Executor::stageInputs(const StepInputs& inputs) {
   device_.use(Stream::compute);
+  for (int s = 1; s < kStreams; ++s) device_.waitFor(static_cast<Stream>(s));
   std::set<std::tuple<uint32_t, int8_t, int8_t, int64_t>> staged;
   for (const Call& call : rankClass_.calls)
     for (const Binding& binding : program_.routines[call.routine].bindings)
@@ -161,6 +163,10 @@ void Executor::stageInputs(const StepInputs& inputs) {
         if (o.place == Operand::Place::input &&
             staged.insert({o.index, o.tensorDim, o.expertDim, call.microBatch}).second)
           staging_.stage(inputs, o, call.microBatch);
+  for (int s = 1; s < kStreams; ++s) {
+    device_.use(static_cast<Stream>(s));
+    device_.waitFor(Stream::compute);
+  }
 }
 
 std::vector<uint64_t> Executor::seedsOf(const Options& options) const {
