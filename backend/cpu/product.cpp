@@ -22,18 +22,6 @@ int threadsFor(const CpuContext& context, const ProductExtents& e) {
   return work < 2e5 ? 1 : context.threads();
 }
 
-/// Strides of an extent of 1 mean nothing; libraries want them to look dense.
-Matrices plainStrides(Matrices x, int64_t rows, int64_t columns) {
-  if (rows == 1 && columns == 1)
-    x.row = x.column = 1;
-  else if (columns == 1)
-    x = {x.data, x.dtype, x.row, 1, x.batch};
-  else if (rows == 1)
-    x = x.column == 1 ? Matrices{x.data, x.dtype, columns, 1, x.batch}
-                      : Matrices{x.data, x.dtype, 1, x.column, x.batch};
-  return x;
-}
-
 /// `rows` and `columns` are those of the operand as it is multiplied.
 BlasMatrix blasOperand(const Matrices& x, int64_t offset, int64_t rows, int64_t columns) {
   const bool transposed = x.column != 1;
@@ -225,6 +213,17 @@ void sumColumns(CpuContext& context, const T* x, int64_t rows, int64_t n, S* sum
 }
 
 }  // namespace
+
+Matrices plainStrides(Matrices x, int64_t rows, int64_t columns) {
+  if (rows == 1 && columns == 1)
+    x.row = x.column = 1;
+  else if (columns == 1)
+    x = {x.data, x.dtype, x.row, 1, x.batch};
+  else if (rows == 1)
+    x = x.column == 1 ? Matrices{x.data, x.dtype, columns, 1, x.batch}
+                      : Matrices{x.data, x.dtype, 1, x.column, x.batch};
+  return x;
+}
 
 Matrices Matrices::from(int64_t elements) const {
   Matrices result = *this;

@@ -22,6 +22,10 @@ struct Matrices {
 /// Dense row-major matrices of that many columns.
 Matrices rowMajor(const TensorView& view, int64_t columns, int64_t batch = 0);
 
+/// Strides of an extent of 1 mean nothing; libraries want them to look dense: `column` is 1, or
+/// `row` is and `column` is at least `rows`.
+Matrices plainStrides(Matrices x, int64_t rows, int64_t columns);
+
 struct ProductExtents {
   int64_t m = 1, n = 1, k = 1, batch = 1;
 };

@@ -92,8 +92,12 @@ class CudaContext {
   /// streams.
   template <class T>
   T& kept() {
-    const auto [slot, isNew] = kept_.try_emplace(std::type_index(typeid(T)), nullptr, nullptr);
-    if (isNew) slot->second = Kept(new T(*this), [](void* p) { delete static_cast<T*>(p); });
+    auto slot = kept_.find(std::type_index(typeid(T)));
+    if (slot == kept_.end()) {
+      // Made before it is put there: it may ask for others itself, or fail.
+      Kept made(new T(*this), [](void* p) { delete static_cast<T*>(p); });
+      slot = kept_.emplace(std::type_index(typeid(T)), std::move(made)).first;
+    }
     return *static_cast<T*>(slot->second.get());
   }
 

@@ -40,7 +40,7 @@ void runOn(CudaContext& context, const KernelCall& call) {
 
 const CudaKernels* findCudaKernels(const KernelCall& call) {
   for (const auto& table : {cudaElementwiseKernels(), cudaLossKernels(), cudaRowNormKernels(),
-                            cudaSoftmaxKernels(), cudaEmbeddingKernels()})
+                            cudaSoftmaxKernels(), cudaEmbeddingKernels(), cudaContractionKernels()})
     for (const CudaKernels& k : table)
       if (k.name == call.op->def->name && (!k.takes || k.takes(call))) return &k;
   return nullptr;

@@ -30,6 +30,7 @@ std::span<const CudaKernels> cudaLossKernels();
 std::span<const CudaKernels> cudaEmbeddingKernels();
 std::span<const CudaKernels> cudaRowNormKernels();
 std::span<const CudaKernels> cudaSoftmaxKernels();
+std::span<const CudaKernels> cudaContractionKernels();
 
 /// Null when the GPU has no kernel for the call.
 const CudaKernels* findCudaKernels(const KernelCall& call);
