@@ -39,8 +39,15 @@ void runOn(CudaContext& context, const KernelCall& call) {
 }  // namespace
 
 const CudaKernels* findCudaKernels(const KernelCall& call) {
-  for (const auto& table : {cudaElementwiseKernels(), cudaLossKernels(), cudaRowNormKernels(),
-                            cudaSoftmaxKernels(), cudaEmbeddingKernels(), cudaContractionKernels()})
+  for (const auto& table : {
+           cudaElementwiseKernels(),
+           cudaLossKernels(),
+           cudaRowNormKernels(),
+           cudaSoftmaxKernels(),
+           cudaEmbeddingKernels(),
+           cudaContractionKernels(),
+           cudaAttentionKernels(),
+       })
     for (const CudaKernels& k : table)
       if (k.name == call.op->def->name && (!k.takes || k.takes(call))) return &k;
   return nullptr;

@@ -31,6 +31,7 @@ std::span<const CudaKernels> cudaEmbeddingKernels();
 std::span<const CudaKernels> cudaRowNormKernels();
 std::span<const CudaKernels> cudaSoftmaxKernels();
 std::span<const CudaKernels> cudaContractionKernels();
+std::span<const CudaKernels> cudaAttentionKernels();
 
 /// Null when the GPU has no kernel for the call.
 const CudaKernels* findCudaKernels(const KernelCall& call);

@@ -18,11 +18,19 @@ constexpr size_t kStackBytes = 128 << 10;
 
 enum class Wait : uint8_t { none, warp, block, over };
 
+struct Copy {
+  void* to;
+  const void* from;
+  size_t bytes;
+};
+
 struct Lane {
   uint3 index;
   context::fiber fiber;
   Wait wait = Wait::none;
   unsigned mask = 0;
+  std::vector<Copy> copies;               // not committed
+  std::vector<std::vector<Copy>> groups;  // oldest first
 };
 
 /// Values that the lanes of a warp show each other; two sets, so that a lane may be one ahead.
@@ -46,7 +54,7 @@ class Block {
 
   Lane* running = nullptr;
   void wait(Wait wait, unsigned mask);
-  uint64_t exchange(unsigned mask, uint64_t value, int lane);
+  const uint64_t* exchange(unsigned mask, uint64_t value);
   size_t laneOfRunning() const { return static_cast<size_t>(running - lanes_.data()) % 32; }
   void* shared() { return shared_.data(); }
 
@@ -74,6 +82,8 @@ void Block::start(Lane& lane, size_t position) {
   const auto p = static_cast<unsigned>(position);
   lane.index = {p % size_.x, p / size_.x % size_.y, p / size_.x / size_.y};
   lane.wait = Wait::none;
+  lane.copies.clear();
+  lane.groups.clear();
   lane.fiber = context::fiber(std::allocator_arg, stacks_, [this, &lane](context::fiber&& back) {
     scheduler_ = std::move(back);
     body_();
@@ -98,14 +108,14 @@ void Block::wait(Wait wait, unsigned mask) {
   scheduler_ = std::move(back).resume();
 }
 
-uint64_t Block::exchange(unsigned mask, uint64_t value, int from) {
+const uint64_t* Block::exchange(unsigned mask, uint64_t value) {
   const auto position = static_cast<size_t>(running - lanes_.data());
   Warp& warp = warps_[position / 32];
   const auto lane = position % 32;
   const int set = warp.parity[lane] ^= 1;
   warp.values[set][lane] = value;
   wait(Wait::warp, mask);
-  return warp.values[set][from];
+  return warp.values[set];
 }
 
 bool Block::releaseWarp(size_t warp) {
@@ -165,7 +175,25 @@ void warpBarrier(unsigned mask) {
   current->wait(Wait::warp, mask);
 }
 uint64_t exchange(unsigned mask, uint64_t value, int lane) {
-  return current->exchange(mask, value, lane);
+  return current->exchange(mask, value)[lane];
+}
+const uint64_t* exchangeAll(uint64_t value) {
+  return current->exchange(~0u, value);
+}
+void copyLater(void* to, const void* from, size_t bytes) {
+  std::memset(to, 0xff, bytes);
+  current->running->copies.push_back({to, from, bytes});
+}
+void commitCopies() {
+  Lane& lane = *current->running;
+  lane.groups.push_back(std::move(lane.copies));
+  lane.copies.clear();
+}
+void waitCopies(size_t groupsLeft) {
+  auto& groups = current->running->groups;
+  for (; groups.size() > groupsLeft; groups.erase(groups.begin()))
+    for (const Copy& c : groups.front())
+      c.from ? std::memcpy(c.to, c.from, c.bytes) : std::memset(c.to, 0, c.bytes);
 }
 
 void runKernel(const cudaLaunchConfig_t& config, const std::function<void()>& body) {

@@ -19,6 +19,13 @@ void blockBarrier();
 void warpBarrier(unsigned mask);
 /// Gives `value` to the other lanes and returns that of `lane`.
 uint64_t exchange(unsigned mask, uint64_t value, int lane);
+/// Gives `value` to the other lanes and returns those of all 32, valid until the next exchange.
+const uint64_t* exchangeAll(uint64_t value);
+/// Copies of the running thread that arrive when it waits for them: until then the target holds
+/// bytes of 0xff. `from` null: zeros arrive. Groups as of cp.async.
+void copyLater(void* to, const void* from, size_t bytes);
+void commitCopies();
+void waitCopies(size_t groupsLeft);
 
 cudaError_t enqueueKernel(const cudaLaunchConfig_t& config, std::function<void()> body);
 /// Work that libraries do on a stream; `name` is what a profiler would show.
