@@ -11,9 +11,7 @@ namespace meshplan {
 namespace {
 
 Error wrongIndex(const WrongIndex& wrong) {
-  return Error(ErrorKind::runtime,
-               fmt::format("{} {} is outside the vocabulary of {}", wrong.what, wrong.index,
-                           wrong.size),
+  return Error(ErrorKind::runtime, fmt::format(fmt::runtime(wrong.what), wrong.index, wrong.size),
                "check the data")
       .at(wrong.op);
 }

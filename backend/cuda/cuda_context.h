@@ -22,7 +22,7 @@ namespace meshplan {
 struct WrongIndex {
   unsigned count = 0;
   const char* op = nullptr;    // CudaContext::lasting of its name
-  const char* what = nullptr;  // "label", "id"
+  const char* what = nullptr;  // what is wrong, with {} for the index and the size
   int64_t index = 0, size = 0;
 };
 

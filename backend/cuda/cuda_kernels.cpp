@@ -47,6 +47,9 @@ const CudaKernels* findCudaKernels(const KernelCall& call) {
            cudaEmbeddingKernels(),
            cudaContractionKernels(),
            cudaAttentionKernels(),
+           cudaChannelNormKernels(),
+           cudaPoolingKernels(),
+           cudaMoeKernels(),
        })
     for (const CudaKernels& k : table)
       if (k.name == call.op->def->name && (!k.takes || k.takes(call))) return &k;

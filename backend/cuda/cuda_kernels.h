@@ -27,6 +27,9 @@ struct CudaKernels {
 /// One table per family, joined by findCudaKernels.
 std::span<const CudaKernels> cudaElementwiseKernels();
 std::span<const CudaKernels> cudaLossKernels();
+std::span<const CudaKernels> cudaMoeKernels();
+std::span<const CudaKernels> cudaChannelNormKernels();
+std::span<const CudaKernels> cudaPoolingKernels();
 std::span<const CudaKernels> cudaEmbeddingKernels();
 std::span<const CudaKernels> cudaRowNormKernels();
 std::span<const CudaKernels> cudaSoftmaxKernels();

@@ -107,7 +107,8 @@ Logits<T> logitsOf(CudaContext& context, const KernelCall& call, const TensorVie
   const AxisRange vocabulary = rangeOf(call, shape.size() - 1, columns);
   return {logits.as<T>(),
           device::indicesOf(*call.op, labels),
-          device::IndexCheck(context, *call.op, "label", vocabulary.whole),
+          device::IndexCheck(context, *call.op, "label {} is outside the vocabulary of {}",
+                             vocabulary.whole),
           labels.type.elements(),
           columns,
           vocabulary.begin};

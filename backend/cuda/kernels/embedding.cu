@@ -39,8 +39,9 @@ TableRows tableRows(CudaContext& context, const KernelCall& call, const TensorVi
                     int64_t localRows) {
   const AxisRange vocabulary = rangeOf(call, ids.type.shape.size(), localRows);
   return {device::indicesOf(*call.op, ids),
-          device::IndexCheck(context, *call.op, "id", vocabulary.whole), vocabulary.begin,
-          localRows};
+          device::IndexCheck(context, *call.op, "id {} is outside the vocabulary of {}",
+                             vocabulary.whole),
+          vocabulary.begin, localRows};
 }
 
 /// Lines of `units` pieces of type U.
