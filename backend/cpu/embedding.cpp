@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cmath>
 #include <cstring>
 
 #include "backend/cpu/axis_ranges.h"
 #include "backend/cpu/blocks.h"
 #include "backend/cpu/broadcast_gradient.h"
+#include "backend/relative_buckets.h"
 #include "core/error.h"
 
 namespace meshplan {
@@ -131,34 +131,9 @@ void positionBackward(CpuContext& context, const KernelCall& call) {
   passGradient(context, dy, usedRows(*table, Positions(call, dy.type.shape)));
 }
 
-/// The bucket of a distance in T5 (Raffel et al. 2020, section 2.1, as published with the model):
-/// half of the buckets for single steps, the rest for a logarithmic range up to max_distance; half
-/// of all for keys behind the query where attention looks both ways.
-struct Buckets {
-  Buckets(const Attributes& a, int64_t total)
-      : bothWays(a.getInt("bidirectional", 1) != 0),
-        count(bothWays ? total / 2 : total),
-        farthest(a.getInt("max_distance", 128)) {}
-
-  int64_t of(int64_t query, int64_t key) const {
-    const int64_t ahead = key - query;
-    const int64_t base = bothWays && ahead > 0 ? count : 0;
-    const int64_t distance = bothWays ? std::abs(ahead) : std::max<int64_t>(0, -ahead);
-    const int64_t exact = count / 2;
-    if (distance < exact || exact == 0) return base + std::min(distance, count - 1);
-    const double scale = std::log(static_cast<double>(distance) / static_cast<double>(exact)) /
-                         std::log(static_cast<double>(farthest) / static_cast<double>(exact));
-    const auto far = exact + static_cast<int64_t>(scale * static_cast<double>(count - exact));
-    return base + std::min(far, count - 1);
-  }
-
-  bool bothWays;
-  int64_t count, farthest;
-};
-
 void relativeBiasForward(CpuContext&, const KernelCall& call) {
   const TensorView &table = call.inputs[0], &y = call.outputs[0];
-  const Buckets buckets(call.op->attributes, table.type.shape[0]);
+  const RelativeBuckets buckets(call.op->attributes, table.type.shape[0]);
   const Shape& s = y.type.shape;
   const int64_t heads = s[1], queries = s[2], keys = s[3];
   withFloatType(call, [&](auto number) {
@@ -167,7 +142,7 @@ void relativeBiasForward(CpuContext&, const KernelCall& call) {
       for (int64_t q = 0; q < queries; ++q)
         for (int64_t k = 0; k < keys; ++k) {
           A buffer;
-          const A* value = loadBlock(table, buckets.of(q, k) * heads + h, 1, &buffer);
+          const A* value = loadBlock(table, buckets.of(k - q) * heads + h, 1, &buffer);
           storeBlock(y, (h * queries + q) * keys + k, 1, value);
         }
   });
@@ -175,7 +150,7 @@ void relativeBiasForward(CpuContext&, const KernelCall& call) {
 
 void relativeBiasBackward(CpuContext&, const KernelCall& call) {
   const TensorView &dy = *call.outputGradient(0), &table = *call.inputGradient(0);
-  const Buckets buckets(call.op->attributes, table.type.shape[0]);
+  const RelativeBuckets buckets(call.op->attributes, table.type.shape[0]);
   const Shape& s = dy.type.shape;
   const int64_t heads = s[1], queries = s[2], keys = s[3];
   std::vector<double> sums(static_cast<size_t>(table.type.elements()));
@@ -183,7 +158,7 @@ void relativeBiasBackward(CpuContext&, const KernelCall& call) {
     for (int64_t q = 0; q < queries; ++q)
       for (int64_t k = 0; k < keys; ++k) {
         double buffer;
-        sums[static_cast<size_t>(buckets.of(q, k) * heads + h)] +=
+        sums[static_cast<size_t>(buckets.of(k - q) * heads + h)] +=
             *loadBlock(dy, (h * queries + q) * keys + k, 1, &buffer);
       }
   storeBlock(table, 0, table.type.elements(), sums.data());

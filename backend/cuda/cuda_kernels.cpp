@@ -50,6 +50,7 @@ const CudaKernels* findCudaKernels(const KernelCall& call) {
            cudaChannelNormKernels(),
            cudaPoolingKernels(),
            cudaMoeKernels(),
+           cudaReductionKernels(),
        })
     for (const CudaKernels& k : table)
       if (k.name == call.op->def->name && (!k.takes || k.takes(call))) return &k;

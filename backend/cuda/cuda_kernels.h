@@ -28,6 +28,7 @@ struct CudaKernels {
 std::span<const CudaKernels> cudaElementwiseKernels();
 std::span<const CudaKernels> cudaLossKernels();
 std::span<const CudaKernels> cudaMoeKernels();
+std::span<const CudaKernels> cudaReductionKernels();
 std::span<const CudaKernels> cudaChannelNormKernels();
 std::span<const CudaKernels> cudaPoolingKernels();
 std::span<const CudaKernels> cudaEmbeddingKernels();

@@ -64,6 +64,23 @@ TEST_P(Embeddings, OfPositionsAreThoseOfTheProcessor) {
   }
 }
 
+TEST_P(Embeddings, OfDistancesAreThoseOfTheProcessor) {
+  MESHPLAN_NEEDS_GPU();
+  GpuRunner gpu;
+  for (const int64_t bothWays : {0, 1})
+    for (const int64_t keys : {1, 40, 90}) {
+      Attributes attributes;
+      attributes.set("bidirectional", bothWays);
+      attributes.set("max_distance", int64_t{60});
+      attributes.set("queries", int64_t{50});
+      attributes.set("keys", keys);
+      expectAgreement(
+          gpu,
+          inType(GetParam(), {"RelativeBias", attributes, {randomArray(DType::f64, {16, 3}, 1)}}),
+          8);
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(, Embeddings,
                          testing::Values(DType::f64, DType::f32, DType::bf16, DType::f16),
                          [](const auto& info) { return std::string(dtypeName(info.param)); });

@@ -4,7 +4,7 @@
 // their places kept in order, and one warp adds all lines of an id, in the order of its places, so
 // that the work is that of reading every line of dy once.
 #include "backend/cpu/axis_ranges.h"
-#include "backend/cuda/cuda_kernels.h"
+#include "backend/cuda/kernels/embedding_kernels.h"
 #include "backend/cuda/kernels/indices.h"
 #include "backend/cuda/kernels/key_sort.h"
 #include "backend/cuda/kernels/rows.h"
@@ -252,6 +252,8 @@ bool passesType(const KernelCall& call) {
 constexpr CudaKernels kKernels[] = {
     {"Embedding", embeddingForward, embeddingBackward, true},
     {"PositionEmbedding", positionForward, positionBackward, true, passesType},
+    {"RelativeBias", device::relativeBias, device::relativeBiasGradient, false,
+     device::takesRelativeBias},
 };
 
 }  // namespace
