@@ -28,9 +28,9 @@ class PeerError : public Error {
 /// One rank's end of a group of ranks. Every rank of the group calls the same operations in the
 /// same order with the same counts; calls block until this rank may reuse its memory. Sums are made
 /// in rank order, so that all ranks hold the same bits whatever the timing, and all-reduce equals
-/// reduce-scatter followed by all-gather bit by bit. Element types: fp64, fp32, bf16 and fp16 (added
-/// up in fp32, rounded once) for reductions, any for the others. Shared memory and sockets behave
-/// alike.
+/// reduce-scatter followed by all-gather bit by bit. Element types: fp64, fp32, bf16 and fp16
+/// (added up in fp32, rounded once) for reductions, any for the others. Shared memory and sockets
+/// behave alike.
 ///
 /// A peer that dies, stops answering (see comm/liveness in the implementations) or calls `abort`
 /// makes every pending and later call throw PeerError that names that rank of the world.

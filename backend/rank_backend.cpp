@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/rank_backend.h"
 
+#include "backend/comm/in_process.h"
 #include "backend/cpu/cpu_device.h"
 
 namespace meshplan {
@@ -14,8 +15,12 @@ class ProcessorBackend final : public RankBackend {
   Environment environment() const override { return localEnvironment(ranks_); }
   std::string transport() const override { return transport_; }
   bool ownDevices() const override { return false; }
+  bool teaches() const override { return true; }
   RecordedSteps recordedSteps() const override { return {}; }
 
+  void runThreads(int ranks, const std::function<void(Communicator&)>& body) override {
+    runInProcess(ranks, body);
+  }
   RankParts open(Communicator&) override {
     return {std::make_unique<CpuDevice>(ranks_.threads), nullptr};
   }
@@ -23,6 +28,9 @@ class ProcessorBackend final : public RankBackend {
     const bool crowded = ranks_.ranks > ranks_.atOnce();
     return std::make_unique<StepRecorder>(s.program, s.stage, s.epoch, s.keeps, crowded);
   }
+
+  void use(const std::vector<AlgorithmChoice>&) override {}
+  std::vector<AlgorithmChoice> found() const override { return {}; }
 
  private:
   const LocalRanks ranks_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -42,15 +43,24 @@ class RankBackend {
   virtual std::string transport() const = 0;
   /// Whether ranks have a device each, and none of them slows another down.
   virtual bool ownDevices() const = 0;
+  /// Whether times say something about ranks that are spread out as they should be.
+  virtual bool teaches() const = 0;
 
   /// Where a step that is recorded runs otherwise than one that is not: only some are.
   virtual RecordedSteps recordedSteps() const = 0;
 
+  /// Runs ranks as threads, as runInProcess (backend/comm/in_process.h) does.
+  virtual void runThreads(int ranks, const std::function<void(Communicator&)>& body) = 0;
   /// Called by every rank of the world, each in its own thread, before it trains.
   virtual RankParts open(Communicator& world) = 0;
   /// Measures the instructions of a rank that has these parts, in its thread.
   virtual std::unique_ptr<StepRecorder> recorder(RankParts& parts,
                                                  const RecorderSettings& settings) = 0;
+
+  /// Which algorithms of libraries are known to be the fastest, before ranks open; and what ranks
+  /// have found out besides, after they have trained.
+  virtual void use(const std::vector<AlgorithmChoice>& choices) = 0;
+  virtual std::vector<AlgorithmChoice> found() const = 0;
 };
 
 /// On the processor: `ranks` says how many of them share the cores; `transport` is that of `world`.

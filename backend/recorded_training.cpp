@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/recorded_training.h"
 
-#include "backend/comm/in_process.h"
-
 namespace meshplan {
 namespace {
 
@@ -24,7 +22,7 @@ RecordedTraining recordTraining(const TrainingTask& task, const TrainingSettings
   const auto ranks = static_cast<int>(task.program.mesh.ranks());
   recorded.ranks.resize(static_cast<size_t>(ranks));
   const auto epoch = StepRecorder::Clock::now();
-  runInProcess(ranks, [&](Communicator& world) {
+  backend.runThreads(ranks, [&](Communicator& world) {
     const int rank = world.rank();
     const auto stage = static_cast<int>(task.program.mesh.coordinates(rank).back());
     RankParts parts = backend.open(world);

@@ -125,6 +125,7 @@ class MeasureCommand : public Command {
                             gpus ? loadGpuCluster(count) : loadLocalCluster(count, store.path()),
                             gpus ? std::optional<Bytes>() : Bytes(availableMemory().value / count),
                             {});
+    useChoices(*backend, store.path());
     const std::vector<Plan> plans = candidates(planning);
     Measuring measuring(planning, plans, *backend, ranks);
     if (!again_) measuring.skipKnown(store);
@@ -139,6 +140,7 @@ class MeasureCommand : public Command {
       totals_.overhead = std::max(totals_.overhead, done.overhead);
     }
     totals_.left += measuring.left();
+    keepChoices(*backend, store.path());
   }
 
   std::string progressLine(int ranks, const Measuring& measuring) const {

@@ -13,6 +13,11 @@ namespace meshplan {
 std::unique_ptr<RankBackend> rankBackend(const std::string& name, const LocalRanks& ranks,
                                          const std::string& transport);
 
+/// Lets the backend use what the store at `path` (may be empty) knows about algorithms of
+/// libraries, and keeps what it has found out. A store that cannot be used is warned of.
+void useChoices(RankBackend& backend, const std::string& path);
+void keepChoices(const RankBackend& backend, const std::string& path);
+
 /// The GPUs of this machine as a cluster of so many ranks: devices of the catalogue. Throws
 /// Error(usage) when there is none, or the catalogue does not know it.
 Cluster loadGpuCluster(int ranks);

@@ -3,7 +3,6 @@
 
 #include <ctime>
 
-#include "backend/comm/in_process.h"
 #include "backend/host_memory.h"
 #include "cli/run_ranks.h"
 #include "cli/terminal.h"
@@ -24,7 +23,7 @@ RunRecord runOnThreads(const RunArguments& arguments, int64_t ranks) {
   const RunPlan chosen = chooseRunPlan(arguments, ranks, machine);
   RunRanks run(arguments, chosen, machine);
   run.announce(share, true);
-  runInProcess(static_cast<int>(ranks), [&](Communicator& world) { run.train(world); });
+  run.backend().runThreads(static_cast<int>(ranks), [&](Communicator& world) { run.train(world); });
   return run.finish(true);
 }
 

@@ -42,6 +42,7 @@ void RunRanks::announce(const HostShare& share, bool prints) {
   threads_ = arguments_.threads > 0 ? static_cast<int>(arguments_.threads) : share.threads;
   backend_ =
       rankBackend(arguments_.backend, {share.cores, share.ranks, threads_}, machine_.transport);
+  useChoices(*backend_, machine_.profiles);
   readModelValues(prints);
   if (!prints) return;
   if (share.ranks * threads_ > share.cores)
@@ -111,6 +112,7 @@ void RunRanks::gather(Communicator& world, const StepRecorder& recorder, int64_t
 
 RunRecord RunRanks::finish(bool prints) {
   if (!prints) return {};
+  keepChoices(*backend_, machine_.profiles);
   RunRecord record;
   measured_.steps = log_.steps();
   const bool measured = !arguments_.noProfile && !measured_.steps.empty();

@@ -30,6 +30,8 @@ class RunRanks {
   /// Decides on the threads of each rank, --threads or its share, and reads what an ONNX file
   /// holds.
   void announce(const HostShare& share, bool prints);
+  /// Once announced.
+  RankBackend& backend() { return *backend_; }
   void train(Communicator& world);
   /// Stores the run; the summary and the trace. Where nothing was measured the result is empty.
   RunRecord finish(bool prints);

@@ -117,7 +117,7 @@ RunRecord recordRun(const RunPlan& chosen, const Program& program, const Measure
   run.profilingOverhead = overheadOf(measured, run.step.median);
   record.instructions = recordOf(program, measured.ranks).instructions;
   addPredictions(chosen, record.instructions);
-  if (share.ranks == run.ranks)
+  if (share.ranks == run.ranks && backend.teaches())
     record.learned = learnedRows(
         program, measured.ranks,
         {run.environment, run.source, run.transport, share.cores, threads, backend.ownDevices()});
