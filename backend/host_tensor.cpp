@@ -9,16 +9,13 @@
 #include <new>
 
 #include "backend/bfloat16.h"
+#include "backend/half.h"
 #include "core/error.h"
 
 namespace meshplan {
 namespace {
 
 constexpr size_t kAlignment = 64;
-
-struct Half {
-  uint16_t bits;
-};
 
 /// Calls f with a value of the element type.
 template <class F>
@@ -56,16 +53,11 @@ template <class T>
 double number(T v) {
   return static_cast<double>(v);
 }
-double number(Half v) {
-  return halfToFloat(v.bits);
-}
 
 template <class T>
 T element(double v) {
-  if constexpr (std::is_same_v<T, Half>)
-    return {floatToHalf(static_cast<float>(v))};
-  else if constexpr (std::is_same_v<T, BFloat16>)
-    return BFloat16(static_cast<float>(v));
+  if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>)
+    return T(static_cast<float>(v));
   else if constexpr (std::is_same_v<T, bool>)
     return v != 0;
   else if constexpr (std::is_floating_point_v<T>)
@@ -162,26 +154,11 @@ HostTensor converted(const HostTensor& tensor, DType to) {
 }
 
 float halfToFloat(uint16_t bits) {
-  const uint32_t sign = uint32_t(bits & 0x8000) << 16, exponent = bits >> 10 & 31,
-                 mantissa = bits & 1023;
-  if (exponent == 0) {
-    const float magnitude = std::ldexp(static_cast<float>(mantissa), -24);
-    return sign ? -magnitude : magnitude;
-  }
-  const uint32_t wide = exponent == 31 ? 255 : exponent + 112;
-  return std::bit_cast<float>(sign | wide << 23 | mantissa << 13);
+  return Half::widened(bits);
 }
 
 uint16_t floatToHalf(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  const auto sign = static_cast<uint16_t>(bits >> 16 & 0x8000);
-  const float magnitude = std::fabs(value);
-  if (std::isnan(value)) return sign | 0x7e00;
-  if (magnitude >= 65520) return sign | 0x7c00;
-  if (magnitude < 6.103515625e-05f)  // below 2^-14 halves are multiples of 2^-24
-    return sign | static_cast<uint16_t>(std::nearbyint(std::ldexp(magnitude, 24)));
-  const uint32_t rounded = (bits & 0x7fffffff) + 0xfff + (bits >> 13 & 1);
-  return sign | static_cast<uint16_t>((rounded >> 13) - (112 << 10));
+  return Half::narrowed(value);
 }
 
 }  // namespace meshplan

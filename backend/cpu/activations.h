@@ -117,7 +117,7 @@ struct Softplus : Cold {
 struct Mish : Cold {
   MESHPLAN_FORWARD(x* std::tanh(Softplus::forward(x, p)))
   template <class A>
-  static A backward(A dy, A s, const Parameters<A>& p) {
+  static MESHPLAN_INLINE A backward(A dy, A s, const Parameters<A>& p) {
     const A t = std::tanh(Softplus::forward(s, p));
     return dy * (t + s * (A(1) - t * t) * simd::sigmoid(s));
   }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cmath>
-
 #include "backend/cpu/activations.h"
 #include "backend/cpu/axis_ranges.h"
 #include "backend/cpu/blocks.h"
+#include "backend/cpu/dropout_rule.h"
 #include "backend/cpu/elementwise_tables.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/random.h"
@@ -77,17 +76,6 @@ void gegluBackward(CpuContext& context, const KernelCall& call) {
   if (isTanhForm(call)) return gatedBackward<activation::TanhGelu>(context, call);
   gatedBackward<activation::Gelu>(context, call);
 }
-
-/// What is kept of 2^32 draws; none is dropped in evaluation.
-struct DropoutRule {
-  explicit DropoutRule(const KernelCall& call) {
-    const double ratio = call.training ? call.op->attributes.getFloat("ratio", 0.5) : 0;
-    drops = static_cast<uint64_t>(std::llround(std::clamp(ratio, 0., 1.) * 0x1p32));
-    scale = ratio < 1 ? 1 / (1 - ratio) : 0;
-  }
-  uint64_t drops;
-  double scale;
-};
 
 MESHPLAN_SIMD void drawMask(PlacedRandom random, uint64_t drops, uint64_t first,
                             uint8_t* __restrict mask, int64_t count) {

@@ -6,25 +6,10 @@
 
 #include "backend/cpu/element.h"
 #include "backend/cpu/parallel.h"
+#include "backend/cpu/reduction_plan.h"
 #include "backend/cpu/simd.h"
-#include "backend/cpu/strided.h"
 
 namespace meshplan {
-
-/// A reduction over a box whose dimensions of stride 0 in `to` are reduced. Kept and reduced
-/// dimensions apart, each largest stride first, merged, without extents of 1.
-struct ReductionPlan {
-  explicit ReductionPlan(const StridedBox& box);
-
-  StridedBox kept, reduced;
-  int64_t keptCount = 1, reducedCount = 1;
-  /// Columns: neighbours in memory belong to different results.
-  bool columns = false;
-};
-
-/// Places of a box's elements in `from`, in order.
-std::vector<int64_t> fromPlaces(const StridedBox& box);
-std::vector<int64_t> toPlaces(const StridedBox& box);
 
 /// One line of neighbours in memory into one value: R::start<A>(), R::map(A), R::join(A, A). In 16
 /// lanes, so that the order does not depend on the instruction set.
@@ -137,14 +122,5 @@ struct Summation {
     return a + b;
   }
 };
-
-/// Sums floating elements of `from` over the dimensions of stride 0 in `to`, times `factor`; other
-/// places of `to` stay as they are. The dtypes may differ.
-void sumBox(const CpuContext& context, const StridedBox& box, const TensorView& from,
-            const TensorView& to, double factor = 1);
-
-/// The pairs between a tensor and another that broadcasts to it from the right: from the large one,
-/// to the small one with stride 0 where it repeats.
-StridedBox broadcastBox(const Shape& large, const Shape& small);
 
 }  // namespace meshplan

@@ -1,37 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
 
-#include "backend/cpu/axis_ranges.h"
 #include "backend/cpu/blocks.h"
 #include "backend/cpu/elementwise_tables.h"
 #include "backend/cpu/parallel.h"
-#include "core/operators/support.h"
+#include "backend/cpu/rotation.h"
 
 namespace meshplan {
 namespace {
-
-/// Angles of rotary embeddings (Su et al. 2021, section 3.2.2): pair j of r/2 turns by position
-/// times base^(-2j/r). The rotated features are the last r of each head; a pair is (j, j + r/2), or
-/// neighbours where `interleaved`.
-struct Rotation {
-  int64_t dim = 0, rotated = 0, begin = 0, positions = 0;
-  double base = 0;
-  bool interleaved = false;
-
-  Rotation() = default;
-  Rotation(const KernelCall& call, const Shape& x)
-      : dim(x[3]),
-        rotated(call.op->attributes.getInt("rotary_dim", x[3])),
-        begin(rangeOf(call, 2, x[2]).begin),
-        positions(x[2]),
-        base(call.op->attributes.getFloat("base", 10000)),
-        interleaved(call.op->attributes.getInt("interleaved", 0) != 0) {
-    if (rotated < 2 || rotated > dim || rotated % 2 != 0)
-      rejectInputs("rotary_dim " + std::to_string(rotated) + " does not fit heads of " +
-                   std::to_string(dim));
-  }
-  bool operator==(const Rotation&) const = default;
-};
 
 /// Cosines and sines per position and pair, kept for the layers that follow.
 struct RotationTable {
@@ -45,8 +21,7 @@ struct RotationTable {
     cosines.resize(static_cast<size_t>(rotation.positions * pairs));
     sines.resize(cosines.size());
     for (int64_t j = 0; j < pairs; ++j) {
-      const double speed =
-          std::pow(rotation.base, -static_cast<double>(j) / static_cast<double>(pairs));
+      const double speed = rotation.speed(j);
       for (int64_t s = 0; s < rotation.positions; ++s) {
         const double angle = static_cast<double>(rotation.begin + s) * speed;
         cosines[static_cast<size_t>(s * pairs + j)] = std::cos(angle);

@@ -26,8 +26,27 @@
 
 /// Exponentials and their kin without branches, so that loops over them become vector code. The
 /// polynomials in fp32 are weighted least-squares fits brought near minimax by Lawson's iteration
-/// (tests/backend/simd_test.cpp measures every error against libm in fp64). fp64 goes to libm.
+/// (tests/backend/simd_test.cpp measures every error against libm in fp64). fp64 goes to libm, and
+/// so does fp32 on GPUs, whose functions are as short and as exact.
 namespace meshplan::simd {
+
+#ifdef __CUDA_ARCH__
+MESHPLAN_INLINE float exp(float x) {
+  return ::expf(x);
+}
+MESHPLAN_INLINE float sigmoid(float x) {
+  return __fdividef(1.f, 1.f + ::expf(-x));
+}
+MESHPLAN_INLINE float tanh(float x) {
+  return ::tanhf(x);
+}
+MESHPLAN_INLINE float erf(float x) {
+  return ::erff(x);
+}
+MESHPLAN_INLINE float log(float x) {
+  return ::logf(x);
+}
+#else
 
 /// e^x within 2 units in the last place; 0 below -87.33 (the smallest normal result), infinity
 /// above 88.72. x = n ln 2 + r, |r| <= ln 2 / 2, ln 2 in two parts.
@@ -54,15 +73,9 @@ MESHPLAN_INLINE float exp(float x) {
                                     : result;
   return x != x ? x : finite;
 }
-MESHPLAN_INLINE double exp(double x) {
-  return std::exp(x);
-}
 
 MESHPLAN_INLINE float sigmoid(float x) {
   return 1.f / (1.f + exp(-x));
-}
-MESHPLAN_INLINE double sigmoid(double x) {
-  return 1 / (1 + std::exp(-x));
 }
 
 /// Within 4 units in the last place.
@@ -76,9 +89,6 @@ MESHPLAN_INLINE float tanh(float x) {
   const float large = 1.f - 2.f / (exp(2.f * a) + 1.f);
   const float folded = a < 0.625f ? p * a : large;
   return x < 0 ? -folded : x != x ? x : folded;
-}
-MESHPLAN_INLINE double tanh(double x) {
-  return std::tanh(x);
 }
 
 /// Within 3 units in the last place: x P(x^2) up to 1, from there 1 - e^-R(x) with R a fit of
@@ -104,9 +114,6 @@ MESHPLAN_INLINE float erf(float x) {
   const float folded = a < 1.f ? p * a : large;
   return x < 0 ? -folded : x != x ? x : folded;
 }
-MESHPLAN_INLINE double erf(double x) {
-  return std::erf(x);
-}
 
 /// ln x within 2 units in the last place for normal positive x; -infinity at 0, NaN below.
 MESHPLAN_INLINE float log(float x) {
@@ -131,6 +138,21 @@ MESHPLAN_INLINE float log(float x) {
                      : x > 0.f ? result
                                : std::numeric_limits<float>::quiet_NaN();
   return x == kInfinity ? x : edge;
+}
+
+#endif
+
+MESHPLAN_INLINE double exp(double x) {
+  return std::exp(x);
+}
+MESHPLAN_INLINE double sigmoid(double x) {
+  return 1 / (1 + std::exp(-x));
+}
+MESHPLAN_INLINE double tanh(double x) {
+  return std::tanh(x);
+}
+MESHPLAN_INLINE double erf(double x) {
+  return std::erf(x);
 }
 MESHPLAN_INLINE double log(double x) {
   return std::log(x);

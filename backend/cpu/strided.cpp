@@ -232,6 +232,10 @@ void copyBox(const CpuContext& context, const StridedBox& box, const TensorView&
                                        std::string(dtypeName(b)));
 }
 
+void copyBoxes(const CpuContext& context, std::span<const BoxCopy> copies) {
+  for (const BoxCopy& copy : copies) copyBox(context, copy.box, copy.from, copy.to);
+}
+
 void fillZero(const CpuContext& context, const TensorView& tensor) {
   parallelRanges(context, tensor.type.bytes().value, 1, [&](int64_t begin, int64_t end) {
     std::memset(tensor.as<char>() + begin, 0, static_cast<size_t>(end - begin));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <span>
+
 #include "backend/cpu/cpu_kernels.h"
 
 namespace meshplan {
@@ -34,6 +36,22 @@ void copyBox(const CpuContext& context, StridedBox box, const void* from, void* 
 void copyBox(const CpuContext& context, const StridedBox& box, const TensorView& from,
              const TensorView& to);
 
+/// Copies that devices may make together: no two write to the same place.
+struct BoxCopy {
+  StridedBox box;
+  TensorView from, to;
+};
+void copyBoxes(const CpuContext& context, std::span<const BoxCopy> copies);
+
 void fillZero(const CpuContext& context, const TensorView& tensor);
+
+/// Sums floating elements of `from` over the dimensions of stride 0 in `to`, times `factor`; other
+/// places of `to` stay as they are. The dtypes may differ.
+void sumBox(const CpuContext& context, const StridedBox& box, const TensorView& from,
+            const TensorView& to, double factor = 1);
+
+/// The pairs between a tensor and another that broadcasts to it from the right: from the large one,
+/// to the small one with stride 0 where it repeats.
+StridedBox broadcastBox(const Shape& large, const Shape& small);
 
 }  // namespace meshplan

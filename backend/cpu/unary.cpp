@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <array>
-#include <limits>
 #include <type_traits>
 
-#include "backend/cpu/activations.h"
 #include "backend/cpu/blocks.h"
 #include "backend/cpu/elementwise_tables.h"
 #include "backend/cpu/map_blocks.h"
 #include "backend/cpu/strided.h"
+#include "backend/cpu/unary_table.h"
 
 namespace meshplan {
 namespace {
@@ -44,18 +44,15 @@ void backwardLoop(const A* dy, const A* s, A* dx, int64_t n, const Parameters<A>
     for (int64_t i = 0; i < n; ++i) dx[i] = F::backward(dy[i], s[i], p);
 }
 
-using Factors = std::array<double, 2>;
-using ReadFactors = Factors (*)(const Attributes&);
-
 template <class A>
-Parameters<A> parametersOf(const KernelCall& call, ReadFactors read) {
-  const Factors f = read(call.op->attributes);
+Parameters<A> parametersOf(const KernelCall& call, unary::ReadFactors read) {
+  const unary::Factors f = read(call.op->attributes);
   return {static_cast<A>(f[0]), static_cast<A>(f[1])};
 }
 
 constexpr int64_t kWork = 4;
 
-template <class F, ReadFactors read>
+template <class F, unary::ReadFactors read>
 void forward(CpuContext& context, const KernelCall& call) {
   withFloatType(call, [&](auto number) {
     using A = decltype(number);
@@ -66,24 +63,18 @@ void forward(CpuContext& context, const KernelCall& call) {
 }
 
 /// Of operators that are defined for integers too; their attributes stay exact there.
-template <class F, ReadFactors read>
+template <class F, unary::ReadFactors read>
 void forwardAny(CpuContext& context, const KernelCall& call) {
   if (computeType(call) != ComputeType::i64) return forward<F, read>(context, call);
-  const Factors f = read(call.op->attributes);
-  const auto whole = [](double v) {
-    constexpr double kLimit = 9.2e18;
-    return v >= kLimit    ? std::numeric_limits<int64_t>::max()
-           : v <= -kLimit ? std::numeric_limits<int64_t>::min()
-                          : static_cast<int64_t>(v);
-  };
-  const Parameters<int64_t> p{whole(f[0]), whole(f[1])};
+  const unary::Factors f = read(call.op->attributes);
+  const Parameters<int64_t> p{unary::whole(f[0]), unary::whole(f[1])};
   mapBroadcast<int64_t>(context, call.inputs, call.outputs[0], kWork,
                         [&](const int64_t* const* x, int64_t* y, int64_t n) {
                           forwardLoop<F, int64_t>(x[0], y, n, p);
                         });
 }
 
-template <class F, ReadFactors read>
+template <class F, unary::ReadFactors read>
 void backward(CpuContext& context, const KernelCall& call) {
   const TensorView* dy = call.outputGradient(0);
   const TensorView* s = call.forwardInput(0) ? call.forwardInput(0) : call.forwardOutput(0);
@@ -111,126 +102,52 @@ void bitwiseNot(CpuContext& context, const KernelCall& call) {
                         });
 }
 
-Factors none(const Attributes&) {
-  return {};
-}
-Factors one(const Attributes&) {
-  return {1, 0};
-}
-Factors minusOne(const Attributes&) {
-  return {-1, 0};
-}
-template <int percent>
-Factors alpha(const Attributes& a) {
-  return {a.getFloat("alpha", percent / 100.), 0};
-}
-Factors leaky(const Attributes& a) {
-  return {a.getFloat("alpha", 0.01), 0};
-}
-Factors quick(const Attributes& a) {
-  return {a.getFloat("alpha", 1.702), 0};
-}
-Factors seluFactors(const Attributes& a) {
-  return {a.getFloat("alpha", 1.67326319217681884765625),
-          a.getFloat("gamma", 1.05070102214813232421875)};
-}
-Factors hardSigmoidFactors(const Attributes& a) {
-  return {a.getFloat("alpha", 0.2), a.getFloat("beta", 0.5)};
-}
-Factors shrinkFactors(const Attributes& a) {
-  return {a.getFloat("lambd", 0.5), a.getFloat("bias", 0)};
-}
-Factors limits(const Attributes& a) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  return {a.getFloat("min", -kInfinity), a.getFloat("max", kInfinity)};
-}
-Factors factor(const Attributes& a) {
-  return {a.getFloat("factor", 1), 0};
-}
-Factors infinities(const Attributes& a) {
-  return {static_cast<double>(a.getInt("detect_negative", 1)),
-          static_cast<double>(a.getInt("detect_positive", 1))};
-}
+struct Make {
+  template <class F, unary::ReadFactors read = unary::none>
+  static constexpr CpuKernels floats(std::string_view name) {
+    return {name, forward<F, read>, backward<F, read>};
+  }
+  template <class F, unary::ReadFactors read = unary::none>
+  static constexpr CpuKernels numbers(std::string_view name) {
+    return {name, forwardAny<F, read>, backward<F, read>};
+  }
+  template <class F, unary::ReadFactors read = unary::none>
+  static constexpr CpuKernels constant(std::string_view name) {
+    return {name, forward<F, read>};
+  }
+  template <class F>
+  static constexpr CpuKernels test(std::string_view name) {
+    return {name, forwardAny<F, unary::none>};
+  }
+  template <class F, class TanhForm>
+  static constexpr CpuKernels choice(std::string_view name) {
+    return {name, chosen<forward<F, unary::none>, forward<TanhForm, unary::none>>,
+            chosen<backward<F, unary::none>, backward<TanhForm, unary::none>>};
+  }
 
-bool isTanhForm(const KernelCall& call) {
-  return call.op->attributes.getString("approximate", "none") == "tanh";
-}
-void geluForward(CpuContext& context, const KernelCall& call) {
-  if (isTanhForm(call)) return forward<activation::TanhGelu, none>(context, call);
-  forward<activation::Gelu, none>(context, call);
-}
-void geluBackward(CpuContext& context, const KernelCall& call) {
-  if (isTanhForm(call)) return backward<activation::TanhGelu, none>(context, call);
-  backward<activation::Gelu, none>(context, call);
-}
+ private:
+  template <CpuKernel exact, CpuKernel tanhForm>
+  static void chosen(CpuContext& context, const KernelCall& call) {
+    (unary::isTanhForm(call.op->attributes) ? tanhForm : exact)(context, call);
+  }
+};
 
-template <class F, ReadFactors read = none>
-constexpr CpuKernels unary(std::string_view name) {
-  return {name, forward<F, read>, backward<F, read>};
-}
-template <class F, ReadFactors read = none>
-constexpr CpuKernels unaryAny(std::string_view name) {
-  return {name, forwardAny<F, read>, backward<F, read>};
-}
-template <class F, ReadFactors read = none>
-constexpr CpuKernels constant(std::string_view name) {
-  return {name, forward<F, read>};
-}
-
-constexpr CpuKernels kKernels[] = {
-    unaryAny<activation::Relu>("Relu"),
-    unary<activation::Sigmoid>("Sigmoid"),
-    unary<activation::Tanh>("Tanh"),
-    unary<activation::Exp>("Exp"),
-    unary<activation::Sqrt>("Sqrt"),
-    unary<activation::Reciprocal>("Reciprocal"),
-    unary<activation::Elu, alpha<100>>("Elu"),
-    unary<activation::Tan>("Tan"),
-    {"Gelu", geluForward, geluBackward},
-    unary<activation::Swish, quick>("QuickGelu"),
-    unary<activation::Swish, one>("Silu"),
-    unary<activation::Swish, alpha<100>>("Swish"),
-    unary<activation::Mish>("Mish"),
-    unary<activation::Erf>("Erf"),
-    unary<activation::Log>("Log"),
-    unaryAny<activation::Abs>("Abs"),
-    unaryAny<activation::Clip, limits>("Clip"),
-    unary<activation::LeakyRelu, leaky>("LeakyRelu"),
-    unary<activation::ThresholdedRelu, alpha<100>>("ThresholdedRelu"),
-    unary<activation::Celu, alpha<100>>("Celu"),
-    unary<activation::Selu, seluFactors>("Selu"),
-    unary<activation::HardSigmoid, hardSigmoidFactors>("HardSigmoid"),
-    unary<activation::HardSwish>("HardSwish"),
-    unary<activation::Softplus>("Softplus"),
-    unary<activation::Softsign>("Softsign"),
-    unaryAny<activation::Shrink, shrinkFactors>("Shrink"),
-    unary<activation::Sin>("Sin"),
-    unary<activation::Cos>("Cos"),
-    unary<activation::Sinh>("Sinh"),
-    unary<activation::Cosh>("Cosh"),
-    unary<activation::Asin>("Asin"),
-    unary<activation::Acos>("Acos"),
-    unary<activation::Atan>("Atan"),
-    unary<activation::Asinh>("Asinh"),
-    unary<activation::Acosh>("Acosh"),
-    unary<activation::Atanh>("Atanh"),
-    unaryAny<activation::Scale, minusOne>("Neg"),
+constexpr CpuKernels kOthers[] = {
     {"Identity", copyAll, copyAll},
-    unary<activation::Scale, factor>("Scale"),
-    unaryAny<activation::Copy>("Cast"),
-    {"Sign", forwardAny<activation::Sign, none>},
-    constant<activation::Floor>("Floor"),
-    constant<activation::Ceil>("Ceil"),
-    constant<activation::Round>("Round"),
-    {"Not", forwardAny<activation::Not, none>},
+    Make::numbers<activation::Copy>("Cast"),
     {"BitwiseNot", bitwiseNot},
-    {"IsNaN", forwardAny<activation::IsNaN, none>},
-    constant<activation::IsInf, infinities>("IsInf"),
 };
 
 }  // namespace
 
 std::span<const CpuKernels> unaryKernels() {
+  static constexpr auto kKernels = [] {
+    constexpr auto kTable = unary::table<Make>();
+    std::array<CpuKernels, kTable.size() + std::size(kOthers)> all{};
+    std::copy(kTable.begin(), kTable.end(), all.begin());
+    std::copy(std::begin(kOthers), std::end(kOthers), all.begin() + kTable.size());
+    return all;
+  }();
   return kKernels;
 }
 

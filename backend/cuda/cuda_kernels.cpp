@@ -41,6 +41,7 @@ void runOn(CudaContext& context, const KernelCall& call) {
 const CudaKernels* findCudaKernels(const KernelCall& call) {
   for (const auto& table : {
            cudaElementwiseKernels(),
+           cudaMovementKernels(),
            cudaLossKernels(),
            cudaRowNormKernels(),
            cudaSoftmaxKernels(),

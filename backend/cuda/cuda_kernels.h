@@ -26,6 +26,7 @@ struct CudaKernels {
 
 /// One table per family, joined by findCudaKernels.
 std::span<const CudaKernels> cudaElementwiseKernels();
+std::span<const CudaKernels> cudaMovementKernels();
 std::span<const CudaKernels> cudaLossKernels();
 std::span<const CudaKernels> cudaMoeKernels();
 std::span<const CudaKernels> cudaReductionKernels();

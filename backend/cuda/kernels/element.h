@@ -15,7 +15,15 @@ namespace meshplan::device {
 
 /// What an element is computed in.
 template <class T>
-using Compute = std::conditional_t<std::is_same_v<T, double>, double, float>;
+using Compute =
+    std::conditional_t<std::is_same_v<T, double> || std::is_same_v<T, int64_t>, T, float>;
+
+template <class T>
+inline constexpr DType kDType = std::is_same_v<T, double>     ? DType::f64
+                                : std::is_same_v<T, float>    ? DType::f32
+                                : std::is_same_v<T, BFloat16> ? DType::bf16
+                                : std::is_same_v<T, Half>     ? DType::f16
+                                                              : DType::i64;
 
 /// N neighbouring elements that one instruction moves; N * sizeof(T) is at most 16.
 template <class T, int N>
@@ -47,6 +55,13 @@ void withElement(const Operator& op, DType dtype, F&& f) {
                   "use bf16, fp16, fp32 or fp64")
           .at(op.name);
   }
+}
+
+/// The same with int64_t for i64.
+template <class F>
+void withNumber(const Operator& op, DType dtype, F&& f) {
+  if (dtype == DType::i64) return f(int64_t{});
+  withElement(op, dtype, f);
 }
 
 }  // namespace meshplan::device

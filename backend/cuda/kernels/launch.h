@@ -22,6 +22,14 @@
 #define MESHPLAN_UNROLL
 #endif
 
+/// In front of a loop: several rounds at once, so that loads of one do not wait for the others'.
+#ifdef __CUDACC__
+#define MESHPLAN_PRAGMA(text) _Pragma(#text)
+#define MESHPLAN_UNROLL_BY(rounds) MESHPLAN_PRAGMA(unroll rounds)
+#else
+#define MESHPLAN_UNROLL_BY(rounds)
+#endif
+
 /// How kernels are started. Kernels see blockDim.x threads per block in one dimension.
 namespace meshplan {
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "backend/cpu/map_blocks.h"
+#include "backend/cpu/broadcast_runs.h"
+
+#include <algorithm>
 
 namespace meshplan {
 namespace {
