@@ -2,6 +2,7 @@
 // CPU reference: backend/cpu/attention.cpp.
 #include "backend/cuda/attention_kernels.h"
 #include "backend/cuda/cuda_kernels.h"
+#include "backend/cuda/fused_attention.h"
 #include "backend/cuda/kernels/attention_shape.h"
 #include "core/error.h"
 
@@ -44,14 +45,17 @@ device::ScoreDropout dropoutOf(const CudaContext& context, const KernelCall& cal
 
 void attention(CudaContext& context, const KernelCall& call) {
   if (!isFlash(call)) return mathAttention(context, call);
-  if (tensorAttentionTakes(context, call)) return tensorAttention(context, call);
-  plainAttention(context, call);
+  if (!tensorAttentionTakes(context, call)) return plainAttention(context, call);
+  if (fusedAttentionTakes(context, call, tensorAttention)) return fusedAttention(context, call);
+  tensorAttention(context, call);
 }
 
 void attentionGradient(CudaContext& context, const KernelCall& call) {
   if (!isFlash(call)) return mathAttentionGradient(context, call);
-  if (tensorAttentionTakes(context, call)) return tensorAttentionGradient(context, call);
-  plainAttentionGradient(context, call);
+  if (!tensorAttentionTakes(context, call)) return plainAttentionGradient(context, call);
+  if (fusedAttentionTakes(context, call, tensorAttentionGradient))
+    return fusedAttention(context, call);
+  tensorAttentionGradient(context, call);
 }
 
 constexpr CudaKernels kKernels[] = {{"Attention", attention, attentionGradient}};

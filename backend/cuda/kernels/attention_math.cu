@@ -1,81 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 // CPU reference: backend/cpu/attention.cpp. Rounds where it does: after each product, the mask, the
-// softmax and the dropout. The softmax passes are bound by bandwidth, the products by arithmetic
-// without tensor cores.
+// softmax and the dropout. The softmax passes are bound by bandwidth.
 #include "backend/cuda/attention_kernels.h"
 #include "backend/cuda/kernels/attention_shape.h"
-#include "backend/cuda/kernels/attention_tile.h"
+#include "backend/cuda/matrix.h"
 
 namespace meshplan {
 namespace {
 
 using device::AttentionShape;
 using device::Compute;
-using device::Matrix;
-using device::Tile;
 
 constexpr int kRowsPerBlock = kThreadsPerBlock / 32;
 
-/// c = scale a b for a batch of matrices m x k and k x n; element (i, l) of a at i row + l column.
-template <class T>
-struct Product {
-  const T *a, *b;
-  void* c;
-  bool wide;  // c is of the type computed in
-  int64_t m, n, k;
-  int64_t aRow, aColumn, bRow, bColumn;
-  double scale;
-};
-
-template <class T>
-__global__ void __launch_bounds__(kThreadsPerBlock) productKernel(Product<T> p) {
-  using Tiles = Tile<Compute<T>>;
-  __shared__ Tiles tile;
-  const int64_t across = (p.n + Tiles::kSide - 1) / Tiles::kSide;
-  const int64_t down = (p.m + Tiles::kSide - 1) / Tiles::kSide;
-  const int64_t column = blockIdx.x % across * Tiles::kSide;
-  const int64_t row = blockIdx.x / across % down * Tiles::kSide;
-  const int64_t batch = blockIdx.x / across / down;
-  const auto left = [](int64_t rest) { return static_cast<int>(rest < 1 << 20 ? rest : 1 << 20); };
-  const Matrix<T> a{p.a + batch * p.m * p.k + row * p.aRow, left(p.m - row), static_cast<int>(p.k),
-                    p.aRow, p.aColumn};
-  const Matrix<T> b{p.b + batch * p.k * p.n + column * p.bColumn, left(p.n - column),
-                    static_cast<int>(p.k), p.bColumn, p.bRow};
-  typename Tiles::Values values;
-  tile.addProduct(a, b, values);
-  Tiles::forEach([&](int i, int j) {
-    const int64_t r = row + Tiles::y(i), c = column + Tiles::x(j);
-    if (r < p.m && c < p.n)
-      device::storeGradient<T>(p.c, p.wide, (batch * p.m + r) * p.n + c,
-                               Compute<T>(values.at[i][j] * Compute<T>(p.scale)));
-  });
+/// A matrix per group: the heads of a group lie one after another.
+Matrices byGroup(const TensorView& view, int64_t rows) {
+  const int64_t columns = view.type.shape[3];
+  return rowMajor(view, columns, rows * columns);
 }
 
-/// A matrix per group: the heads of a group lie one after another.
-template <class T>
-struct Operand {
-  const TensorView& view;
-  bool transposed = false;
-};
-
-template <class T>
-void multiply(CudaContext& context, int64_t batch, int64_t m, int64_t n, int64_t k, Operand<T> a,
-              Operand<T> b, const TensorView& c, double scale = 1) {
-  const Product<T> p{a.view.template as<T>(),
-                     b.view.template as<T>(),
-                     c.data,
-                     c.type.dtype != a.view.type.dtype,
-                     m,
-                     n,
-                     k,
-                     a.transposed ? 1 : k,
-                     a.transposed ? m : 1,
-                     b.transposed ? 1 : n,
-                     b.transposed ? k : 1,
-                     scale};
-  constexpr int kSide = Tile<Compute<T>>::kSide;
-  launch(context, batch * ceilDiv(m, kSide) * ceilDiv(n, kSide), kThreadsPerBlock, 0,
-         productKernel<T>, p);
+void product(CudaContext& context, const ProductExtents& extents, const Matrices& a,
+             const Matrices& b, const Matrices& c, double scale = 1) {
+  MatrixProduct p;
+  p.extents = extents;
+  p.a = a;
+  p.b = b;
+  p.c = c;
+  p.scale = scale;
+  multiply(context, p);
 }
 
 /// A row of scores, the work of one warp.
@@ -185,14 +137,15 @@ void forward(CudaContext& context, const KernelCall& call) {
   const TensorView &q = call.inputs[0], &k = call.inputs[1], &v = call.inputs[2];
   const TensorView &o = call.outputs[0], &p = call.outputs[1];
   const AttentionShape s = device::attentionShape(context, call);
-  const int64_t rows = int64_t{s.ratio} * s.queries;
-  multiply<T>(context, s.groupCount(), rows, s.keys, s.keyDim, {q}, {k, true}, p, s.scale);
+  const int64_t rows = int64_t{s.ratio} * s.queries, batch = s.groupCount();
+  product(context, {rows, s.keys, s.keyDim, batch}, byGroup(q, rows),
+          byGroup(k, s.keys).transposed(), byGroup(p, rows), s.scale);
   const bool drops = call.outputs.size() == 4;
   launch(context, ceilDiv(s.headCount() * s.queries, kRowsPerBlock), kThreadsPerBlock, 0,
          softmaxKernel<T>, s, p.as<T>(), drops ? call.outputs[2].as<uint8_t>() : nullptr,
          drops ? call.outputs[3].as<T>() : nullptr);
-  multiply<T>(context, s.groupCount(), rows, s.valueDim, s.keys, {drops ? call.outputs[3] : p}, {v},
-              o);
+  product(context, {rows, s.valueDim, s.keys, batch}, byGroup(drops ? call.outputs[3] : p, rows),
+          byGroup(v, s.keys), byGroup(o, rows));
 }
 
 template <class T>
@@ -216,17 +169,21 @@ void backward(CudaContext& context, const KernelCall& call) {
   const AttentionShape s = device::attentionShape(context, call);
   const int64_t rows = int64_t{s.ratio} * s.queries, batch = s.groupCount();
   if (const TensorView* dv = call.inputGradient(2))
-    multiply<T>(context, batch, s.keys, s.valueDim, rows, {mask ? *call.forwardOutput(3) : p, true},
-                {dy}, *dv);
+    product(context, {s.keys, s.valueDim, rows, batch},
+            byGroup(mask ? *call.forwardOutput(3) : p, rows).transposed(), byGroup(dy, rows),
+            byGroup(*dv, s.keys));
   const TensorView scores{context.scratch(p.type.bytes().value), p.type};
-  multiply<T>(context, batch, rows, s.keys, s.valueDim, {dy}, {v, true}, scores);
+  product(context, {rows, s.keys, s.valueDim, batch}, byGroup(dy, rows),
+          byGroup(v, s.keys).transposed(), byGroup(scores, rows));
   launch(context, ceilDiv(s.headCount() * s.queries, kRowsPerBlock), kThreadsPerBlock, 0,
          scoreGradientKernel<T>, s, p.as<T>(), mask ? mask->as<uint8_t>() : nullptr,
          scores.as<T>());
   if (const TensorView* dq = call.inputGradient(0))
-    multiply<T>(context, batch, rows, s.keyDim, s.keys, {scores}, {k}, *dq, s.scale);
+    product(context, {rows, s.keyDim, s.keys, batch}, byGroup(scores, rows), byGroup(k, s.keys),
+            byGroup(*dq, rows), s.scale);
   if (const TensorView* dk = call.inputGradient(1))
-    multiply<T>(context, batch, s.keys, s.keyDim, rows, {scores, true}, {q}, *dk, s.scale);
+    product(context, {s.keys, s.keyDim, rows, batch}, byGroup(scores, rows).transposed(),
+            byGroup(q, rows), byGroup(*dk, s.keys), s.scale);
   if (const TensorView* dm = call.inputGradient(3))
     maskGradient(context, call, s, scores.as<T>(), *dm);
 }

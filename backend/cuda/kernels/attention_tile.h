@@ -8,17 +8,15 @@
 /// 16 x 16 those of rows y + 16 i and columns x + 16 j.
 namespace meshplan::device {
 
-/// Rows [first, first + count) of a matrix of `columns` columns, element (i, k) at
-/// data[i * row + k * column].
+/// `count` rows of a dense matrix of `columns` columns.
 template <class T>
 struct Matrix {
   const T* data;
   int count, columns;
-  int64_t row, column = 1;
 };
 template <class T>
 __device__ Matrix<T> rowsFrom(const T* data, int first, int rows, int columns) {
-  return {data + int64_t{first} * columns, rows - first, columns, columns};
+  return {data + int64_t{first} * columns, rows - first, columns};
 }
 
 template <class C>
@@ -47,14 +45,12 @@ struct Tile {
     for (int e = 0; e < kEach * kEach; ++e) f(e / kEach, e % kEach);
   }
 
-  /// Neighbouring threads read neighbouring elements, whichever way they lie.
   template <class T>
   static __device__ void load(const Matrix<T>& from, int k, C* to) {
     for (int e = int(threadIdx.x); e < kSide * kSlice; e += kThreadsPerBlock) {
-      const bool along = from.column == 1;
-      const int i = along ? e / kSlice : e % kSide, c = along ? e % kSlice : e / kSide;
+      const int i = e / kSlice, c = e % kSlice;
       const bool inside = i < from.count && k + c < from.columns;
-      to[i * kSlicePitch + c] = inside ? C(from.data[i * from.row + (k + c) * from.column]) : C(0);
+      to[i * kSlicePitch + c] = inside ? C(from.data[int64_t{i} * from.columns + k + c]) : C(0);
     }
   }
 
@@ -88,7 +84,7 @@ struct Tile {
     for (int e = int(threadIdx.x); e < kSide * kSide; e += kThreadsPerBlock) {
       const int i = e / kSide, c = e % kSide;
       const bool inside = i < m.count && first + c < m.columns;
-      operands[i * kPitch + c] = inside ? C(m.data[i * m.row + first + c]) : C(0);
+      operands[i * kPitch + c] = inside ? C(m.data[int64_t{i} * m.columns + first + c]) : C(0);
     }
     __syncthreads();
     for (int k = 0; k < kSide; ++k) {

@@ -40,8 +40,9 @@ template <class T, int kColumns, bool kOfKeys, bool kExtras>
 class GradientTile {
  public:
   // What registers have room for: two sums of kColumns / 2 values per row tile, or one.
-  static constexpr int kTiles = kOfKeys && kColumns == 128 ? 1 : 2;
-  static constexpr int kRows = 16 * kTiles * kWarps, kAcross = 32, kStages = 2;
+  static constexpr int kTiles = kColumns == 128 ? 1 : 2;
+  static constexpr int kAcross = kOfKeys || kColumns == 64 ? 32 : 64;
+  static constexpr int kRows = 16 * kTiles * kWarps, kStages = 2;
   static constexpr int kTileElements = kAcross * kColumns;
   static constexpr int kStatistics = kOfKeys ? 2 * kStages * kAcross : 0;
   static constexpr int kSharedBytes =
