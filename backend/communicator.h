@@ -68,6 +68,8 @@ class Communicator {
   virtual void receive(void* data, int64_t bytes, int from) = 0;
   virtual void barrier() = 0;
 
+  /// What pending calls would throw, without waiting for anything: for who waits for other things.
+  virtual void throwIfFailed() {}
   /// Makes all calls of all ranks of the world throw, naming this rank and `reason`.
   virtual void abort(const std::string& reason) = 0;
 };

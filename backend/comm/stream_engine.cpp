@@ -130,6 +130,11 @@ void StreamEngine::receive(uint64_t group, const Inbound& in) {
   await(lock, {call, std::span(&wanted, 1), &pending, Clock::now()});
 }
 
+void StreamEngine::check() {
+  const Lock lock(mutex_);
+  throwIfFailed();
+}
+
 void StreamEngine::abort(const std::string& reason) {
   const Lock lock(mutex_);
   fail(PeerError(fmt::format("rank {} gave up: {}", rank_, reason), true));

@@ -67,6 +67,8 @@ class StreamEngine final : private PeerLink::Receiver {
   void send(uint64_t group, const Outbound& out);
   void receive(uint64_t group, const Inbound& in);
   void abort(const std::string& reason);
+  /// Throws what pending calls would.
+  void check();
 
  private:
   using Lock = std::unique_lock<std::mutex>;

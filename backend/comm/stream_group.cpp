@@ -59,6 +59,7 @@ class StreamGroup final : public Communicator {
   void send(const void* data, int64_t bytes, int to) override;
   void receive(void* data, int64_t bytes, int from) override;
   void barrier() override;
+  void throwIfFailed() override { engine_.check(); }
   void abort(const std::string& reason) override { engine_.abort(reason); }
 
  private:

@@ -123,6 +123,7 @@ class ThreadCommunicator : public Communicator {
   int size() const final { return group_.size(); }
   int worldRank(int member) const final { return group_.ranks.at(size_t(member)); }
   std::unique_ptr<Communicator> split(int colour) final;
+  void throwIfFailed() final { world_.throwIfFailed(); }
   void abort(const std::string& reason) final;
 
  protected:

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "core/error.h"
 
@@ -76,7 +77,17 @@ void CudaContext::waitFor(Stream before) {
 }
 
 void CudaContext::synchronize() {
-  for (cudaStream_t s : streams_) check(cudaStreamSynchronize(s), "cudaStreamSynchronize");
+  for (cudaStream_t s : streams_) await(s);
+}
+
+void CudaContext::await(cudaStream_t stream) {
+  if (!poll_) return check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
+  while (true) {
+    const cudaError_t status = cudaStreamQuery(stream);
+    if (status != cudaErrorNotReady) return check(status, "cudaStreamQuery");
+    poll_();
+    std::this_thread::yield();
+  }
 }
 
 void* CudaContext::allocate(int64_t bytes, std::string_view what) {

@@ -4,6 +4,7 @@
 #include <cuda_runtime_api.h>
 
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -63,6 +64,8 @@ class CudaContext {
   void waitFor(Stream before);
   /// Until all work has ended.
   void synchronize();
+  /// Called again and again while `synchronize` waits; may throw to end the wait. Empty: nothing.
+  void pollWith(std::function<void()> poll) { poll_ = std::move(poll); }
 
   /// Memory of the device, not cleared, kept until the context goes; `what` it is for.
   void* allocate(int64_t bytes, std::string_view what);
@@ -115,11 +118,13 @@ class CudaContext {
     int64_t bytes = 0;
   };
 
+  void await(cudaStream_t stream);
   void release();
 
   const int index_, rank_;
   int multiprocessors_ = 1, capability_ = 0;
   size_t current_ = 0;
+  std::function<void()> poll_;
   std::array<cudaStream_t, kStreams> streams_ = {};
   std::array<cudaEvent_t, kStreams> events_ = {};
   std::vector<void*> memory_, pinned_;

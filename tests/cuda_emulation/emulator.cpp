@@ -2,6 +2,7 @@
 #include "tests/cuda_emulation/emulator.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -10,6 +11,7 @@
 #include <mutex>
 #include <random>
 #include <set>
+#include <thread>
 #include <vector>
 
 #include "tests/cuda_emulation/block.h"
@@ -50,6 +52,7 @@ struct Capture {
 
 struct Operation {
   Work work;
+  std::function<bool()> ready;  // empty, or when it may run
   std::shared_ptr<Mark> waits;  // runs only when this is done
   std::shared_ptr<Mark> marks;
 };
@@ -110,7 +113,9 @@ cudaError_t entering() {
   if (const cudaError_t e = entering(); e != cudaSuccess) return e
 
 bool runnable(const CUstream_st& stream) {
-  return !stream.queue.empty() && (!stream.queue.front().waits || stream.queue.front().waits->done);
+  if (stream.queue.empty()) return false;
+  const Operation& next = stream.queue.front();
+  return (!next.waits || next.waits->done) && (!next.ready || next.ready());
 }
 
 void runOne(CUstream_st& stream) {
@@ -124,21 +129,38 @@ void runOne(CUstream_st& stream) {
   ++device().operations;
 }
 
+/// Whether something waits for what other threads of the host will do.
+bool waitsForHost() {
+  for (cudaStream_t s : device().streams)
+    if (!s->queue.empty() && s->queue.front().ready) return true;
+  return false;
+}
+
+/// Runs one operation of one stream; false when none can run.
+bool runAny(cudaStream_t asked) {
+  Device& d = device();
+  std::vector<cudaStream_t> ready;
+  for (cudaStream_t s : d.streams)
+    if (runnable(*s)) ready.push_back(s);
+  if (ready.empty()) return false;
+  cudaStream_t chosen = ready[0];
+  if (d.shuffled)
+    chosen = ready[d.random() % ready.size()];
+  else if (asked && runnable(*asked))
+    chosen = asked;
+  runOne(*chosen);
+  return true;
+}
+
 /// Runs streams, one operation of one of them after another, until `enough`.
 template <class F>
 cudaError_t runUntil(cudaStream_t asked, const F& enough) {
-  Device& d = device();
   while (!enough()) {
-    std::vector<cudaStream_t> ready;
-    for (cudaStream_t s : d.streams)
-      if (runnable(*s)) ready.push_back(s);
-    if (ready.empty()) return cudaErrorUnknown;  // a cycle of events
-    cudaStream_t chosen = ready[0];
-    if (d.shuffled)
-      chosen = ready[d.random() % ready.size()];
-    else if (asked && runnable(*asked))
-      chosen = asked;
-    runOne(*chosen);
+    if (runAny(asked)) continue;
+    if (!waitsForHost()) return cudaErrorUnknown;  // a cycle of events
+    device().mutex.unlock();
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+    device().mutex.lock();
   }
   return cudaSuccess;
 }
@@ -154,7 +176,7 @@ cudaError_t add(cudaStream_t stream, Work work) {
   if (stream->capture)
     capture(stream, std::move(work));
   else
-    stream->queue.push_back({std::move(work), nullptr, nullptr});
+    stream->queue.push_back({std::move(work), nullptr, nullptr, nullptr});
   return cudaSuccess;
 }
 
@@ -358,7 +380,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
   MESHPLAN_ENTER();
   if (stream->queue.empty()) return cudaSuccess;
-  if (runnable(*stream)) runOne(*stream);
+  runAny(stream);
   return stream->queue.empty() ? cudaSuccess : cudaErrorNotReady;
 }
 
@@ -374,7 +396,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     return cudaSuccess;
   }
   if (stream->capture) return cudaErrorStreamCaptureUnsupported;
-  if (event->mark && !event->mark->done) stream->queue.push_back({nullptr, event->mark, nullptr});
+  if (event->mark && !event->mark->done)
+    stream->queue.push_back({nullptr, nullptr, event->mark, nullptr});
   return cudaSuccess;
 }
 
@@ -400,7 +423,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     return cudaSuccess;
   }
   event->mark = std::make_shared<Mark>();
-  stream->queue.push_back({nullptr, nullptr, event->mark});
+  stream->queue.push_back({nullptr, nullptr, nullptr, event->mark});
   return cudaSuccess;
 }
 
@@ -486,6 +509,14 @@ cudaError_t enqueueKernel(const cudaLaunchConfig_t& config, std::function<void()
 cudaError_t enqueue(cudaStream_t stream, std::function<void()> body) {
   MESHPLAN_ENTER();
   return add(stream, std::move(body));
+}
+
+cudaError_t enqueueWhen(cudaStream_t stream, std::function<bool()> ready,
+                        std::function<void()> body) {
+  MESHPLAN_ENTER();
+  if (!stream || stream->capture) return cudaErrorStreamCaptureUnsupported;
+  stream->queue.push_back({std::move(body), std::move(ready), nullptr, nullptr});
+  return cudaSuccess;
 }
 
 void setSchedule(uint64_t seed) {

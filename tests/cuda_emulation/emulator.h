@@ -30,6 +30,9 @@ void waitCopies(size_t groupsLeft);
 cudaError_t enqueueKernel(const cudaLaunchConfig_t& config, std::function<void()> body);
 /// Work that libraries do on a stream; `name` is what a profiler would show.
 cudaError_t enqueue(cudaStream_t stream, std::function<void()> body);
+/// Work that waits for what other ranks do: the stream stands still until `ready`. Not captured.
+cudaError_t enqueueWhen(cudaStream_t stream, std::function<bool()> ready,
+                        std::function<void()> body);
 
 /// Streams run in an order that this number decides (0: the one that would end first, as issued).
 void setSchedule(uint64_t seed);
