@@ -136,8 +136,10 @@ void mapOn(CudaContext& context, const F& f, const TensorView& out,
   const int64_t blocks = (layout.packs + kThreadsPerBlock - 1) / kThreadsPerBlock;
   [&]<size_t... I>(std::index_sequence<I...>) {
     launch(context, std::min(blocks, most), kThreadsPerBlock, 0,
-           device::mapKernel<A, F, Out, In...>, f, layout, out.as<Out>(), inputs[I].template as<In>()...);
-  }(std::make_index_sequence<K>{});
+           device::mapKernel<A, F, Out, In...>, f, layout, out.as<Out>(),
+           inputs[I].template as<In>()...);
+  }
+  (std::make_index_sequence<K>{});
 }
 
 }  // namespace meshplan
