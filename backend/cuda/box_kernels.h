@@ -27,7 +27,7 @@ void fillZero(CudaContext& context, const TensorView& tensor);
 /// Elements of `from` as the dtype of `to`, which has as many. By way of fp64 if either is, else of
 /// fp32 if either is floating, else of int64.
 void castElements(CudaContext& context, const TensorView& from, const TensorView& to);
-/// For dtypes that the GPU does not convert; null where it does.
+/// False for dtypes whose elements have no kernels: 8-bit floats and 4-bit integers.
 bool isConverted(DType dtype);
 
 }  // namespace meshplan

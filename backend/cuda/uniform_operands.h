@@ -12,7 +12,7 @@ namespace meshplan {
 /// beside, to fp64 if one is, else to fp32 if one is floating, else to i64.
 class UniformOperands {
  public:
-  /// `out` is left as it is where a kernel writes elements of its dtype whatever it reads.
+  /// Unless `convertsOut`, kernels write elements of `out`'s own dtype whatever they read.
   UniformOperands(CudaContext& context, std::span<const TensorView> inputs, const TensorView& out,
                   bool convertsOut = true);
 
