@@ -46,51 +46,97 @@ TEST_P(CrossEntropies, AreThoseOfTheProcessor) {
                              labelsFor(s.rows, s.vocabulary, labels)}});
 }
 
-TEST_P(CrossEntropies, AgreeWhenTheVocabularyIsSplit) {
-  MESHPLAN_NEEDS_GPU();
-  const KernelCase c{"CrossEntropy", {}, {logitsOf(GetParam(), 9, 30), labelsFor(9, 30)}};
-  GpuRunner gpu;
-  const double whole = runForward(c, gpu.runner())[0].values()[0];
-  Operator op;
-  op.def = &operatorDef("CrossEntropy");
-  op.name = "loss";
-  constexpr int64_t kRanks = 3, kColumns = 10, kRows = 9;
-  const DType wide = GetParam() == DType::f64 ? DType::f64 : DType::f32;
-  CudaContext& context = gpu.context();
-  const Array statistics = zeros(wide, {kRanks, kRows, 3});
-  const TensorView all{context.allocate(statistics.type().bytes().value, "a test"),
-                       statistics.type()};
-  const auto upload = [&](const Array& a) {
-    TensorView view{context.allocate(a.type().bytes().value, "a test"), a.type()};
-    uploadBytes(context, view.data, a.view().data, a.type().bytes().value);
-    return view;
-  };
-  const TensorView labels = upload(c.inputs[1]);
-  const TensorView loss = upload(zeros(DType::f32, {}));
-  const std::vector<double> logits = c.inputs[0].values();
-  for (int64_t rank = 0; rank < kRanks; ++rank) {
+/// logits[kRows, kRanks * kColumns] in parts, with all ranks on one GPU.
+class SplitLoss {
+ public:
+  static constexpr int64_t kRanks = 3, kColumns = 10, kRows = 9;
+
+  SplitLoss(CudaContext& context, const KernelCase& whole) : context_(context) {
+    forward_.def = gradient_.def = &operatorDef("CrossEntropy");
+    gradient_.inputSlots = {{Slot::input, 0}, {Slot::input, 1}};
+    gradient_.outputSlots = {{Slot::inputGradient, 0}};
+    labels_ = upload(whole.inputs[1]);
+    for (int64_t rank = 0; rank < kRanks; ++rank)
+      logits_.push_back(upload(columnsOf(whole.inputs[0], rank)));
+    const bool wide = logits_[0].type.dtype == DType::f64;
+    statistics_ = upload(zeros(wide ? DType::f64 : DType::f32, {kRanks, kRows, 3}));
+    for (int64_t rank = 0; rank < kRanks; ++rank) {
+      TensorView own = statistics_;
+      own.type.shape = {1, kRows, 3};
+      own.data = statistics_.as<char>() + rank * own.type.bytes().value;
+      with(rank, forward_, {},
+           [&](const KernelCall& call) { crossEntropyStatistics(context_, call, own); });
+    }
+  }
+
+  static Array columnsOf(const Array& whole, int64_t rank) {
+    const std::vector<double> all = whole.values();
     std::vector<double> part;
     for (int64_t r = 0; r < kRows; ++r)
       for (int64_t v = 0; v < kColumns; ++v)
-        part.push_back(logits[static_cast<size_t>(r * 30 + rank * kColumns + v)]);
-    const TensorView inputs[] = {upload(Array({GetParam(), {kRows, kColumns}}, part)), labels};
-    const AxisRange axes[] = {{0, kRows, kRows}, {rank * kColumns, kColumns, 30}};
+        part.push_back(all[static_cast<size_t>((r * kRanks + rank) * kColumns + v)]);
+    return Array({whole.type().dtype, {kRows, kColumns}}, part);
+  }
+  double loss() {
+    const TensorView loss = upload(zeros(DType::f32, {}));
+    with(0, forward_, loss,
+         [&](const KernelCall& call) { crossEntropyLoss(context_, call, statistics_); });
+    return download(loss).values()[0];
+  }
+  Array gradient(int64_t rank) {
+    const TensorView dx = upload(zeros(logits_[0].type.dtype, {kRows, kColumns}));
+    with(rank, gradient_, dx,
+         [&](const KernelCall& call) { crossEntropyGradient(context_, call, statistics_); });
+    return download(dx);
+  }
+
+ private:
+  template <class F>
+  void with(int64_t rank, const Operator& op, const TensorView& output, F run) {
+    const TensorView inputs[] = {logits_[static_cast<size_t>(rank)], labels_};
+    const AxisRange axes[] = {{0, kRows, kRows}, {rank * kColumns, kColumns, kRanks * kColumns}};
     KernelCall call;
     call.op = &op;
     call.inputs = inputs;
+    call.outputs = std::span(&output, 1);
     call.axes = axes;
-    TensorView own = all;
-    own.type.shape = {1, kRows, 3};
-    own.data = all.as<char>() + rank * own.type.bytes().value;
-    crossEntropyStatistics(context, call, own);
-    if (rank + 1 < kRanks) continue;
-    call.outputs = std::span(&loss, 1);
-    crossEntropyLoss(context, call, all);
+    run(call);
   }
-  Array result = zeros(DType::f32, {});
-  downloadBytes(context, result.view().data, loss.data, 4);
-  EXPECT_NEAR(result.values()[0], whole, 1e-5);
-  EXPECT_TRUE(context.onHost().empty());
+  TensorView upload(const Array& a) {
+    const int64_t bytes = a.type().bytes().value;
+    TensorView view{context_.allocate(bytes, "a test"), a.type()};
+    uploadBytes(context_, view.data, a.view().data, bytes);
+    return view;
+  }
+  Array download(const TensorView& view) {
+    Array result = zeros(view.type.dtype, view.type.shape);
+    downloadBytes(context_, result.view().data, view.data, view.type.bytes().value);
+    return result;
+  }
+
+  CudaContext& context_;
+  Operator forward_, gradient_;
+  std::vector<TensorView> logits_;
+  TensorView labels_, statistics_;
+};
+
+TEST_P(CrossEntropies, AgreeWhenTheVocabularyIsSplit) {
+  MESHPLAN_NEEDS_GPU();
+  constexpr int64_t kVocabulary = SplitLoss::kRanks * SplitLoss::kColumns;
+  const KernelCase c{"CrossEntropy",
+                     {},
+                     {logitsOf(GetParam(), SplitLoss::kRows, kVocabulary),
+                      labelsFor(SplitLoss::kRows, kVocabulary)}};
+  GpuRunner gpu;
+  const std::vector<Array> whole = runForward(c, gpu.runner());
+  const auto gradients = runBackward(c, whole, {}, nullptr, {}, gpu.runner());
+  SplitLoss split(gpu.context(), c);
+  const double most = GetParam() == DType::f64 ? 1e-12 : GetParam() == DType::f32 ? 1e-6 : 1e-3;
+  EXPECT_NEAR(split.loss(), whole[0].values()[0], 1e-5);
+  for (int64_t rank = 0; rank < SplitLoss::kRanks; ++rank)
+    EXPECT_LE(largestError(split.gradient(rank), SplitLoss::columnsOf(*gradients[0], rank)), most)
+        << rank;
+  EXPECT_TRUE(gpu.onHost().empty());
 }
 
 INSTANTIATE_TEST_SUITE_P(, CrossEntropies,
