@@ -418,7 +418,7 @@ void Executor::checkNumbers(NumberCheck& numbers, const Site& site, const Prepar
 
 void Executor::transfer(const Site& site, const Prepared& prepared) {
   const Instruction& in = site.instruction();
-  Communicator& group = groups_.transfers(in.backwardDirection);
+  Communicator& group = groups_.transfers(in);
   const int peer = groups_.peer(in.peerStage);
   for (const TensorView& v : prepared.inputs) group.send(v.data, v.type.bytes().value, peer);
   for (const TensorView& v : prepared.outputs) group.receive(v.data, v.type.bytes().value, peer);

@@ -27,6 +27,22 @@ std::map<int32_t, std::set<int32_t>> tiedParameters(const Program& program) {
   return stages;
 }
 
+/// Whether a message of `stage` passes the end of the pipeline: activations flow up, gradients
+/// down.
+bool passesEnd(const Instruction& i, int32_t stage) {
+  const bool sends = i.kind == Instruction::Kind::send;
+  const int32_t from = sends ? stage : i.peerStage, to = sends ? i.peerStage : stage;
+  return i.backwardDirection ? from < to : from > to;
+}
+
+bool goesAround(const Program& program) {
+  for (const RankClass& rankClass : program.rankClasses)
+    for (const Call& call : rankClass.calls)
+      for (const Instruction& i : program.routines[call.routine].instructions)
+        if (i.kind == Instruction::Kind::send && passesEnd(i, rankClass.stage)) return true;
+  return false;
+}
+
 }  // namespace
 
 RankGroups::RankGroups(const Program& program, Communicator& world, Communicator& data)
@@ -47,12 +63,17 @@ RankGroups::RankGroups(const Program& program, Communicator& world, Communicator
     tied_[parameter] =
         data.split(takesPart ? colourOf(mesh_, coordinates_, MeshAxis::pipeline) : others);
   }
-  forward_ = data.split(0);
-  backward_ = data.split(0);
+  for (bool backward : {false, true})
+    for (bool around : {false, true})
+      if (!around || goesAround(program)) transfers_[{backward, around}] = data.split(0);
 }
 
 Communicator& RankGroups::of(const Instruction& instruction) {
   return instruction.participants > 0 ? *tied_.at(instruction.boundary) : over(instruction.axes);
+}
+
+Communicator& RankGroups::transfers(const Instruction& instruction) {
+  return *transfers_.at({instruction.backwardDirection, passesEnd(instruction, stage())});
 }
 
 int RankGroups::peer(int stage) const {

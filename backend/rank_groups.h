@@ -28,8 +28,11 @@ class RankGroups {
   /// The group of a collective instruction.
   Communicator& of(const Instruction& instruction);
   Communicator& over(MeshAxes axes) { return *groups_.at(axes.bits); }
-  /// Between stages: the rank of the same coordinates at `stage`, and the group that numbers it.
-  Communicator& transfers(bool backward) { return backward ? *backward_ : *forward_; }
+  /// Between stages: the rank of the same coordinates at `stage`, and the group that numbers it for
+  /// a send or receive. Messages around the end of an interleaved pipeline have groups of their
+  /// own: where those of one group run one after the other, as over NCCL, a ring would wait for
+  /// itself.
+  Communicator& transfers(const Instruction& instruction);
   int peer(int stage) const;
   /// For what lies in the hosts' memory.
   Communicator& world() { return world_; }
@@ -41,7 +44,7 @@ class RankGroups {
   MeshCoordinates coordinates_;
   std::map<uint8_t, std::unique_ptr<Communicator>> groups_;
   std::map<int32_t, std::unique_ptr<Communicator>> tied_;
-  std::unique_ptr<Communicator> forward_, backward_;
+  std::map<std::pair<bool, bool>, std::unique_ptr<Communicator>> transfers_;  // backward, around
 };
 
 }  // namespace meshplan

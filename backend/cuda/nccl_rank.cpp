@@ -95,16 +95,20 @@ ncclComm_t NcclRank::start(const char* call, ncclComm_t parent,
   throwIfFailed();
   ncclComm_t comm = nullptr;
   ncclResult_t status = begin(&comm);
-  if (parent) {
-    settle(parent, status, call);
-    status = ncclInProgress;  // that was the parent's
+  try {
+    if (parent) {
+      settle(parent, status, call);
+      status = ncclInProgress;  // that was the parent's
+    }
+    if (comm)
+      settle(comm, status, call);
+    else if (!parent)
+      check(nullptr, status, call);
+  } catch (...) {
+    if (comm) comms_.push_back(comm);
+    throw;
   }
-  if (!comm) {
-    if (!parent) check(nullptr, status, call);
-    return nullptr;
-  }
-  comms_.push_back(comm);
-  settle(comm, status, call);
+  if (comm) comms_.push_back(comm);
   return comm;
 }
 

@@ -30,7 +30,8 @@ struct Round {
 };
 
 struct Group {
-  explicit Group(int size) : joined(static_cast<size_t>(size)) {}
+  explicit Group(int size)
+      : joined(static_cast<size_t>(size)), aborted(static_cast<size_t>(size)) {}
   bool complete() const {
     for (bool j : joined)
       if (!j) return false;
@@ -38,8 +39,7 @@ struct Group {
   }
   size_t size() const { return joined.size(); }
 
-  std::vector<bool> joined;
-  bool aborted = false;
+  std::vector<bool> joined, aborted;                              // by rank
   std::map<uint64_t, Round> rounds;                               // by number
   std::map<std::tuple<int, int, uint64_t>, Bytes> messages;       // by sender, receiver, number
   std::map<uint64_t, std::map<int, std::pair<int, int>>> splits;  // by number: rank, colour, key
@@ -115,7 +115,9 @@ void arrive(Group& group, uint64_t number, int rank, const void* in, void* out,
   round.out.resize(group.size());
   round.in[static_cast<size_t>(rank)] = in;
   round.out[static_cast<size_t>(rank)] = out;
-  if (++round.arrived < group.size() || group.aborted) return;
+  if (++round.arrived < group.size()) return;
+  for (bool aborted : group.aborted)
+    if (aborted) return;
   move(round);
   round.done = true;
 }
@@ -134,7 +136,7 @@ ncclResult_t collective(ncclComm_t comm, cudaStream_t stream, const void* in, vo
   if (arrives != cudaSuccess) return resultOf(arrives);
   const auto ready = [=] {
     const std::lock_guard lock(state().mutex);
-    return group->aborted || group->rounds[number].done;
+    return group->aborted[static_cast<size_t>(rank)] || group->rounds[number].done;
   };
   return resultOf(meshplan::emulation::enqueueWhen(stream, ready, [] {}));
 }
@@ -180,7 +182,7 @@ bool finishSplit(ncclComm& made) {
 
 void close(ncclComm_t comm, bool aborts) {
   const std::lock_guard lock(state().mutex);
-  if (comm->group && aborts) comm->group->aborted = true;
+  if (comm->group && aborts) comm->group->aborted[static_cast<size_t>(comm->rank)] = true;
   state().open.erase(comm);
   std::unique_ptr<ncclComm> ended(comm);
   if (aborts) state().aborted.push_back(std::move(ended));
@@ -354,11 +356,12 @@ ncclResult_t ncclRecv(void* data, size_t count, ncclDataType_t type, int from, n
   MESHPLAN_ENTER("ncclRecv");
   if (from == comm->rank) return ncclInvalidUsage;
   const std::shared_ptr<Group> group = comm->group;
+  const auto rank = static_cast<size_t>(comm->rank);
   const std::tuple key(from, comm->rank, comm->received[from]++);
   const size_t bytes = count * bytesOf(type);
   const auto ready = [=] {
     const std::lock_guard lock(state().mutex);
-    return group->aborted || group->messages.count(key) > 0;
+    return group->aborted[rank] || group->messages.count(key) > 0;
   };
   return resultOf(meshplan::emulation::enqueueWhen(stream, ready, [=] {
     const std::lock_guard lock(state().mutex);
