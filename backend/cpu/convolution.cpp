@@ -17,42 +17,6 @@ namespace {
 /// reordering that they cost (measured on ResNet-50's layers, AVX-512).
 constexpr int64_t kProductPositions = 784;
 
-/// From the types of a forward convolution.
-ConvolutionGeometry geometryOf(const Attributes& attributes, const TensorType& x,
-                               const TensorType& w, const TensorType& y) {
-  const Window window(attributes, spatialExtents(w.shape));
-  ConvolutionGeometry g;
-  g.batch = x.shape[0];
-  g.channels = w.shape[1];
-  g.groups = g.channels == 0 ? 1 : std::max<int64_t>(x.shape[1] / g.channels, 1);
-  g.filters = w.shape[0] / g.groups;
-  g.in = spatialExtents(x.shape);
-  g.out = spatialExtents(y.shape);
-  g.kernel = window.kernel();
-  g.strides = window.strides();
-  g.dilations = window.dilations();
-  g.before = window.padding(g.in, g.out).before;
-  return g;
-}
-
-/// From the types of a transposed convolution: of the convolution from y to x.
-ConvolutionGeometry transposedGeometryOf(const Attributes& attributes, const TensorType& x,
-                                         const TensorType& w, const TensorType& y) {
-  const Window window(attributes, spatialExtents(w.shape));
-  ConvolutionGeometry g;
-  g.batch = x.shape[0];
-  g.channels = w.shape[1];
-  g.groups = g.channels == 0 ? 1 : std::max<int64_t>(y.shape[1] / g.channels, 1);
-  g.filters = w.shape[0] / g.groups;
-  g.in = spatialExtents(y.shape);
-  g.out = spatialExtents(x.shape);
-  g.kernel = window.kernel();
-  g.strides = window.strides();
-  g.dilations = window.dilations();
-  g.before = window.spreadPadding(attributes, g.out, g.in).before;
-  return g;
-}
-
 /// Pointwise convolutions of one group are products over channels, in place.
 void convolvePointwise(CpuContext& context, const ConvolutionGeometry& g, ConvolutionPass pass,
                        const ConvolutionData& d) {
@@ -179,6 +143,40 @@ constexpr std::array<CpuKernels, 2> kKernels{{
 }};
 
 }  // namespace
+
+ConvolutionGeometry geometryOf(const Attributes& attributes, const TensorType& x,
+                               const TensorType& w, const TensorType& y) {
+  const Window window(attributes, spatialExtents(w.shape));
+  ConvolutionGeometry g;
+  g.batch = x.shape[0];
+  g.channels = w.shape[1];
+  g.groups = g.channels == 0 ? 1 : std::max<int64_t>(x.shape[1] / g.channels, 1);
+  g.filters = w.shape[0] / g.groups;
+  g.in = spatialExtents(x.shape);
+  g.out = spatialExtents(y.shape);
+  g.kernel = window.kernel();
+  g.strides = window.strides();
+  g.dilations = window.dilations();
+  g.before = window.padding(g.in, g.out).before;
+  return g;
+}
+
+ConvolutionGeometry transposedGeometryOf(const Attributes& attributes, const TensorType& x,
+                                         const TensorType& w, const TensorType& y) {
+  const Window window(attributes, spatialExtents(w.shape));
+  ConvolutionGeometry g;
+  g.batch = x.shape[0];
+  g.channels = w.shape[1];
+  g.groups = g.channels == 0 ? 1 : std::max<int64_t>(y.shape[1] / g.channels, 1);
+  g.filters = w.shape[0] / g.groups;
+  g.in = spatialExtents(y.shape);
+  g.out = spatialExtents(x.shape);
+  g.kernel = window.kernel();
+  g.strides = window.strides();
+  g.dilations = window.dilations();
+  g.before = window.spreadPadding(attributes, g.out, g.in).before;
+  return g;
+}
 
 bool ConvolutionGeometry::isPointwise() const {
   const auto all = [](const Shape& s, int64_t v) {

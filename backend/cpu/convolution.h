@@ -16,6 +16,13 @@ struct ConvolutionGeometry : WindowGeometry {
   bool isPointwise() const;
 };
 
+/// From the types of a forward convolution.
+ConvolutionGeometry geometryOf(const Attributes& attributes, const TensorType& x,
+                               const TensorType& w, const TensorType& y);
+/// From the types of a transposed convolution: of the convolution from y to x.
+ConvolutionGeometry transposedGeometryOf(const Attributes& attributes, const TensorType& x,
+                                         const TensorType& w, const TensorType& y);
+
 /// Which operand is made from the two others.
 enum class ConvolutionPass { output, input, weights };
 

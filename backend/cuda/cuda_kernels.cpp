@@ -47,6 +47,7 @@ const CudaKernels* findCudaKernels(const KernelCall& call) {
            cudaSoftmaxKernels(),
            cudaEmbeddingKernels(),
            cudaContractionKernels(),
+           cudaConvolutionKernels(),
            cudaAttentionKernels(),
            cudaChannelNormKernels(),
            cudaPoolingKernels(),

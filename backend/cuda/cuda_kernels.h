@@ -36,6 +36,7 @@ std::span<const CudaKernels> cudaEmbeddingKernels();
 std::span<const CudaKernels> cudaRowNormKernels();
 std::span<const CudaKernels> cudaSoftmaxKernels();
 std::span<const CudaKernels> cudaContractionKernels();
+std::span<const CudaKernels> cudaConvolutionKernels();
 std::span<const CudaKernels> cudaAttentionKernels();
 
 /// Null when the GPU has no kernel for the call.
