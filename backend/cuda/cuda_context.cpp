@@ -44,7 +44,9 @@ CudaContext::~CudaContext() {
 
 // After an error that sticks these calls fail too, and there is nobody left to tell.
 void CudaContext::release() {
-  cudaDeviceSynchronize();
+  // Not the whole device: other ranks may wait there for this one, which has failed.
+  for (cudaStream_t s : streams_)
+    if (s) cudaStreamSynchronize(s);
   kept_.clear();
   if (step_) cudaGraphExecDestroy(step_);
   for (cudaEvent_t e : events_)
