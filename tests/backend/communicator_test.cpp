@@ -52,7 +52,9 @@ void runSockets(int ranks, const std::function<void(Communicator&)>& body) {
 }
 
 const std::vector<Kind>& kinds() {
-  static const std::vector<Kind> all = {{"InProcess", runInProcess}, {"Sockets", runSockets}};
+  static const std::vector<Kind> all = {
+      {"InProcess", [](int ranks, const auto& body) { runInProcess(ranks, body); }},
+      {"Sockets", runSockets}};
   return all;
 }
 
