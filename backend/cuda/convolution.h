@@ -16,8 +16,8 @@ namespace meshplan {
 void convolve(CudaContext& context, const ConvolutionGeometry& geometry, ConvolutionPass pass,
               const ConvolutionData& data);
 
-/// What a library of convolutions has to do; backend/cuda/libraries/cudnn_convolution.cpp is the one. False,
-/// with nothing enqueued, when it does not know the convolution, or cannot be opened.
+/// What a library of convolutions has to do; backend/cuda/libraries/cudnn_convolution.cpp is the
+/// one. False, with nothing enqueued, when it does not know the convolution, or cannot be opened.
 bool convolveInLibrary(CudaContext& context, const ConvolutionGeometry& geometry,
                        ConvolutionPass pass, const ConvolutionData& data);
 /// "cuDNN 9.19.0", or why there is none.
