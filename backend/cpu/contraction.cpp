@@ -1,29 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
 
+#include "backend/cpu/contraction_form.h"
 #include "backend/cpu/cpu_kernels.h"
 #include "backend/cpu/einsum.h"
 #include "backend/cpu/element.h"
 #include "backend/cpu/matmul.h"
-#include "backend/cpu/product.h"
 
 namespace meshplan {
 namespace {
-
-bool isSet(const KernelCall& call, std::string_view attribute) {
-  return call.op->attributes.getInt(attribute, 0) != 0;
-}
-
-Matrices oriented(const TensorView& view, bool transposed) {
-  const Matrices plain = rowMajor(view, view.type.shape.back());
-  return transposed ? plain.transposed() : plain;
-}
-
-/// Rows of the features that the last dimension holds.
-int64_t rowsOf(const TensorView& view) {
-  const int64_t n = view.type.shape.back();
-  return n == 0 ? 0 : view.type.elements() / n;
-}
 
 void linear(CpuContext& context, const KernelCall& call) {
   const TensorView &x = call.inputs[0], &y = call.outputs[0];
@@ -53,29 +38,6 @@ void linearGradient(CpuContext& context, const KernelCall& call) {
   if (const TensorView* db = call.inputGradient(2, &at))
     sumRows(context, dy, rows, n, *db, call.accumulates(at));
 }
-
-struct Gemm {
-  bool transA, transB;
-  double alpha, beta;
-
-  explicit Gemm(const KernelCall& call)
-      : transA(isSet(call, "transA")),
-        transB(isSet(call, "transB")),
-        alpha(call.op->attributes.getFloat("alpha", 1)),
-        beta(call.op->attributes.getFloat("beta", 1)) {}
-};
-
-/// How far apart the elements of c, broadcast to m x n, lie.
-struct BroadcastStrides {
-  int64_t row, column;
-
-  BroadcastStrides(const Shape& c, int64_t m, int64_t n) {
-    const int64_t columns = c.empty() ? 1 : c.back();
-    const int64_t rows = c.size() < 2 ? 1 : c[c.size() - 2];
-    column = columns == n && n != 1 ? 1 : 0;
-    row = rows == m && m != 1 ? columns : 0;
-  }
-};
 
 template <class T>
 void fillBroadcast(const TensorView& c, double beta, const TensorView& y) {
@@ -141,11 +103,6 @@ TensorView expertPart(const TensorView& view, int64_t e) {
   part.type.shape.erase(part.type.shape.begin());
   part.data = view.as<std::byte>() + e * part.type.bytes().value;
   return part;
-}
-
-Matrices perExpert(const TensorView& view) {
-  const Shape& s = view.type.shape;
-  return rowMajor(view, s[2], s[1] * s[2]);
 }
 
 void expertLinear(CpuContext& context, const KernelCall& call) {

@@ -4,29 +4,12 @@
 #include <algorithm>
 #include <vector>
 
+#include "backend/cpu/einsum_form.h"
 #include "backend/cpu/element.h"
 #include "backend/cpu/product.h"
 
 namespace meshplan {
 namespace {
-
-using Letters = std::vector<int8_t>;  // axes of the nest
-
-bool contains(const Letters& letters, int8_t letter) {
-  return std::find(letters.begin(), letters.end(), letter) != letters.end();
-}
-
-template <class Keep>
-Letters filtered(const Letters& letters, Keep keep) {
-  Letters result;
-  std::copy_if(letters.begin(), letters.end(), std::back_inserter(result), keep);
-  return result;
-}
-
-Letters operator+(Letters a, const Letters& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
 
 /// Each axis a tensor walks once; dimensions that broadcast walk none.
 Letters lettersOf(const TensorWalk& walk) {
@@ -136,14 +119,8 @@ Factor<T> multiplied(CpuContext& context, Factor<T> a, Factor<T> b, const Letter
   return c;
 }
 
-/// A tensor and what its dimensions walk.
-struct Operand {
-  const TensorView* view;
-  const TensorWalk* walk;
-};
-
 template <class T>
-Factor<T> loaded(const KernelCall& call, const Operand& x, const Letters& wanted,
+Factor<T> loaded(const KernelCall& call, const WalkedTensor& x, const Letters& wanted,
                  const std::vector<Axis>& axes) {
   const Letters letters = lettersOf(*x.walk);
   const Letters kept = filtered(letters, [&](int8_t l) { return contains(wanted, l); });
@@ -157,7 +134,7 @@ Factor<T> loaded(const KernelCall& call, const Operand& x, const Letters& wanted
 
 template <class T>
 Factor<T> contracted(CpuContext& context, const KernelCall& call,
-                     const std::vector<Operand>& operands, const Letters& result,
+                     const std::vector<WalkedTensor>& operands, const Letters& result,
                      const std::vector<Axis>& axes) {
   const auto wantedAfter = [&](size_t i) {
     Letters wanted = result;
@@ -175,8 +152,8 @@ Factor<T> contracted(CpuContext& context, const KernelCall& call,
 /// Writes the product to a tensor, constant along letters that the product lacks and zero beside
 /// the diagonal of a repeated one.
 template <class T>
-void store(const KernelCall& call, const Factor<T>& product, const Operand& to, bool accumulate,
-           const std::vector<Axis>& axes) {
+void store(const KernelCall& call, const Factor<T>& product, const WalkedTensor& to,
+           bool accumulate, const std::vector<Axis>& axes) {
   const TensorType& type = to.view->type;
   if (!accumulate) std::fill_n(to.view->as<std::byte>(), type.bytes().value, std::byte{0});
   forElementType(*call.op, type.dtype, [&](auto element) {
@@ -189,8 +166,9 @@ void store(const KernelCall& call, const Factor<T>& product, const Operand& to, 
   });
 }
 
-void contract(CpuContext& context, const KernelCall& call, const std::vector<Operand>& operands,
-              const Operand& to, bool accumulate, const std::vector<Axis>& axes) {
+void contract(CpuContext& context, const KernelCall& call,
+              const std::vector<WalkedTensor>& operands, const WalkedTensor& to, bool accumulate,
+              const std::vector<Axis>& axes) {
   const auto run = [&](auto element) {
     using T = decltype(element);
     const Factor<T> product = contracted<T>(context, call, operands, lettersOf(*to.walk), axes);
@@ -203,32 +181,11 @@ void contract(CpuContext& context, const KernelCall& call, const std::vector<Ope
 }  // namespace
 
 void einsum(CpuContext& context, const KernelCall& call) {
-  std::vector<TensorType> inputs;
-  for (const TensorView& v : call.inputs) inputs.push_back(v.type);
-  const TensorType output = call.outputs[0].type;
-  const LoopNest nest = call.op->def->nest({call.op->attributes, inputs, {&output, 1}});
-  std::vector<Operand> operands;
-  for (size_t i = 0; i < inputs.size(); ++i) operands.push_back({&call.inputs[i], &nest.inputs[i]});
-  contract(context, call, operands, {&call.outputs[0], &nest.outputs[0]}, false, nest.axes);
+  forEinsum(call, [&](const auto&... what) { contract(context, call, what...); });
 }
 
 void einsumGradient(CpuContext& context, const KernelCall& call) {
-  std::vector<TensorType> inputs;
-  const auto typed = [&](size_t i) {
-    const TensorView* v = call.forwardInput(i);
-    return v ? v : call.inputGradient(i);
-  };
-  for (size_t i = 0; typed(i); ++i) inputs.push_back(typed(i)->type);
-  const TensorView& dy = *call.outputGradient(0);
-  const LoopNest nest = call.op->def->nest({call.op->attributes, inputs, {&dy.type, 1}});
-  for (size_t i = 0, at = 0; i < inputs.size(); ++i) {
-    const TensorView* dx = call.inputGradient(i, &at);
-    if (!dx) continue;
-    std::vector<Operand> operands{{&dy, &nest.outputs[0]}};
-    for (size_t j = 0; j < inputs.size(); ++j)
-      if (j != i) operands.push_back({call.forwardInput(j), &nest.inputs[j]});
-    contract(context, call, operands, {dx, &nest.inputs[i]}, call.accumulates(at), nest.axes);
-  }
+  forEinsumGradients(call, [&](const auto&... what) { contract(context, call, what...); });
 }
 
 }  // namespace meshplan

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // CPU reference: backend/cpu/contraction.cpp.
+#include "backend/cpu/contraction_form.h"
 #include "backend/cpu/element.h"
 #include "backend/cuda/cuda_kernels.h"
 #include "backend/cuda/einsum.h"
@@ -10,21 +11,6 @@
 
 namespace meshplan {
 namespace {
-
-bool isSet(const KernelCall& call, std::string_view attribute) {
-  return call.op->attributes.getInt(attribute, 0) != 0;
-}
-
-Matrices oriented(const TensorView& view, bool transposed) {
-  const Matrices plain = rowMajor(view, view.type.shape.back());
-  return transposed ? plain.transposed() : plain;
-}
-
-/// Rows of the features that the last dimension holds.
-int64_t rowsOf(const TensorView& view) {
-  const int64_t n = view.type.shape.back();
-  return n == 0 ? 0 : view.type.elements() / n;
-}
 
 const void* biasOf(const KernelCall& call) {
   return call.inputs.size() == 3 && addsBias(call) ? call.inputs[2].data : nullptr;
@@ -65,29 +51,6 @@ void linearGradient(CudaContext& context, const KernelCall& call) {
   if (const TensorView* db = call.inputGradient(2, &at))
     sumRows(context, *call.op, dy, *db, call.accumulates(at));
 }
-
-struct Gemm {
-  bool transA, transB;
-  double alpha, beta;
-
-  explicit Gemm(const KernelCall& call)
-      : transA(isSet(call, "transA")),
-        transB(isSet(call, "transB")),
-        alpha(call.op->attributes.getFloat("alpha", 1)),
-        beta(call.op->attributes.getFloat("beta", 1)) {}
-};
-
-/// How far apart the elements of c, broadcast to m x n, lie.
-struct BroadcastStrides {
-  int64_t row, column;
-
-  BroadcastStrides(const Shape& c, int64_t m, int64_t n) {
-    const int64_t columns = c.empty() ? 1 : c.back();
-    const int64_t rows = c.size() < 2 ? 1 : c[c.size() - 2];
-    column = columns == n && n != 1 ? 1 : 0;
-    row = rows == m && m != 1 ? columns : 0;
-  }
-};
 
 void gemm(CudaContext& context, const KernelCall& call) {
   const Gemm g(call);
@@ -155,11 +118,6 @@ void gemmGradient(CudaContext& context, const KernelCall& call) {
                        .scale = g.alpha});
   if (const TensorView* dc = call.inputGradient(2, &at))
     sumBroadcast(context, dy, g.beta, *dc, call.accumulates(at));
-}
-
-Matrices perExpert(const TensorView& view) {
-  const Shape& s = view.type.shape;
-  return rowMajor(view, s[2], s[1] * s[2]);
 }
 
 void expertLinear(CudaContext& context, const KernelCall& call) {

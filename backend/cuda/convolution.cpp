@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "backend/cpu/convolution_gradient.h"
 #include "backend/cpu/element.h"
 #include "backend/cuda/cuda_kernels.h"
 #include "backend/cuda/matmul.h"
@@ -93,28 +94,15 @@ void transposedConvolution(CudaContext& context, const KernelCall& call) {
   if (const TensorView* bias = biasOf(call)) addChannels(context, *bias, y);
 }
 
-const TensorView* firstOf(const TensorView* a, const TensorView* b) {
-  return a ? a : b;
-}
-
 void gradient(CudaContext& context, const KernelCall& call, bool transposed) {
-  const TensorView& dy = *call.outputGradient(0);
-  size_t xAt = 0, wAt = 0, biasAt = 0;
-  const TensorView *dx = call.inputGradient(0, &xAt), *dw = call.inputGradient(1, &wAt);
-  if (const TensorView* db = call.inputGradient(2, &biasAt))
-    sumChannels(context, call, dy, *db, call.accumulates(biasAt));
-  const TensorView* x = firstOf(call.forwardInput(0), dx);
-  const TensorView* w = firstOf(call.forwardInput(1), dw);
-  if (!x || !w) return;
-  const ConvolutionGeometry g =
-      transposed ? transposedGeometryOf(call.op->attributes, x->type, w->type, dy.type)
-                 : geometryOf(call.op->attributes, x->type, w->type, dy.type);
-  if (dx)
-    convolve(context, g, transposed ? ConvolutionPass::output : ConvolutionPass::input,
-             transposed ? ConvolutionData{dy, *w, *dx} : ConvolutionData{*dx, *w, dy});
-  if (dw)
-    convolve(context, g, ConvolutionPass::weights,
-             {transposed ? dy : *x, *dw, transposed ? *x : dy, nullptr, call.accumulates(wAt)});
+  convolutionGradient(
+      call, transposed,
+      [&](const ConvolutionGeometry& g, ConvolutionPass pass, const ConvolutionData& data) {
+        convolve(context, g, pass, data);
+      },
+      [&](const TensorView& dy, const TensorView& db, bool accumulate) {
+        sumChannels(context, call, dy, db, accumulate);
+      });
 }
 
 /// Gradients of the weights are added in place; that of the input is computed beside what it is

@@ -6,33 +6,17 @@
 #include <optional>
 #include <vector>
 
+#include "backend/cpu/einsum_form.h"
 #include "backend/cuda/matmul.h"
 #include "backend/cuda/strided_sum.h"
 
 namespace meshplan {
 namespace {
 
-using Letters = std::vector<int8_t>;  // axes of the nest
 using Axes = std::vector<Axis>;
 
 // Purposes of scratch memory; kProduct and the one before are for every other product.
 constexpr int kProduct = -12, kLoaded = -14, kLeft = -15, kRight = -16;
-
-bool contains(const Letters& letters, int8_t letter) {
-  return std::find(letters.begin(), letters.end(), letter) != letters.end();
-}
-
-template <class Keep>
-Letters filtered(const Letters& letters, Keep keep) {
-  Letters result;
-  std::copy_if(letters.begin(), letters.end(), std::back_inserter(result), keep);
-  return result;
-}
-
-Letters operator+(Letters a, const Letters& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
 
 int64_t extentOf(int8_t letter, const Axes& axes) {
   return axes[static_cast<size_t>(letter)].extent;
@@ -176,12 +160,6 @@ class PairProduct {
   Letters batch_, inner_, rows_, columns_;
 };
 
-/// A tensor and what its dimensions walk.
-struct WalkedTensor {
-  const TensorView* view;
-  const TensorWalk* walk;
-};
-
 DType wideType(DType type) {
   return type == DType::f64 ? DType::f64 : DType::f32;
 }
@@ -259,32 +237,11 @@ class Contraction {
 }  // namespace
 
 void einsumOnGpu(CudaContext& context, const KernelCall& call) {
-  std::vector<TensorType> inputs;
-  for (const TensorView& v : call.inputs) inputs.push_back(v.type);
-  const TensorType output = call.outputs[0].type;
-  const LoopNest nest = call.op->def->nest({call.op->attributes, inputs, {&output, 1}});
-  std::vector<WalkedTensor> operands;
-  for (size_t i = 0; i < inputs.size(); ++i) operands.push_back({&call.inputs[i], &nest.inputs[i]});
-  Contraction(context, operands, {&call.outputs[0], &nest.outputs[0]}, false, nest.axes).run();
+  forEinsum(call, [&](const auto&... what) { Contraction(context, what...).run(); });
 }
 
 void einsumGradientOnGpu(CudaContext& context, const KernelCall& call) {
-  std::vector<TensorType> inputs;
-  const auto typed = [&](size_t i) {
-    const TensorView* v = call.forwardInput(i);
-    return v ? v : call.inputGradient(i);
-  };
-  for (size_t i = 0; typed(i); ++i) inputs.push_back(typed(i)->type);
-  const TensorView& dy = *call.outputGradient(0);
-  const LoopNest nest = call.op->def->nest({call.op->attributes, inputs, {&dy.type, 1}});
-  for (size_t i = 0, at = 0; i < inputs.size(); ++i) {
-    const TensorView* dx = call.inputGradient(i, &at);
-    if (!dx) continue;
-    std::vector<WalkedTensor> operands{{&dy, &nest.outputs[0]}};
-    for (size_t j = 0; j < inputs.size(); ++j)
-      if (j != i) operands.push_back({call.forwardInput(j), &nest.inputs[j]});
-    Contraction(context, operands, {dx, &nest.inputs[i]}, call.accumulates(at), nest.axes).run();
-  }
+  forEinsumGradients(call, [&](const auto&... what) { Contraction(context, what...).run(); });
 }
 
 }  // namespace meshplan
