@@ -3,11 +3,11 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <functional>
 
 #include "backend/gpus.h"
 #include "core/error.h"
+#include "profiles/device_name.h"
 
 namespace meshplan {
 namespace {
@@ -67,12 +67,8 @@ LibraryNames cuptiNames() {
   return {"CUPTI", {"libcupti.so.13", "libcupti.so.12"}, install("cuda-cupti")};
 }
 
-std::string gpuModel(const std::string& name) {
-  std::string model = name;
-  for (const std::string vendor : {"NVIDIA ", "Tesla "})
-    if (model.rfind(vendor, 0) == 0) model.erase(0, vendor.size());
-  std::replace(model.begin(), model.end(), ' ', '-');
-  return model;
+std::string gpuModel(const Gpu& gpu) {
+  return matchDevice({gpu.name, gpu.memory, gpu.multiprocessors}).name;
 }
 
 std::vector<GpuLibrary> gpuLibraries() {

@@ -27,9 +27,9 @@ struct GpuState {
 };
 GpuState gpuState();
 
-/// "H200" of "NVIDIA H200", "A100-SXM4-80GB" of "NVIDIA A100-SXM4-80GB": as a catalogue may know
-/// it.
-std::string gpuModel(const std::string& name);
+/// The catalogue's name of a GPU, "H100-SXM" of "NVIDIA H100 80GB HBM3"; one that it has not, or
+/// that has other memory or multiprocessors there, keeps its own (profiles/device_name.h).
+std::string gpuModel(const Gpu& gpu);
 
 /// So many ranks of this process on the GPUs of this machine: each on its own, or, where there is
 /// one GPU only, all on that. Throws Error(usage) when there is no GPU, or there are fewer than

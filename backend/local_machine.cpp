@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/local_machine.h"
 
-#include <dnnl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -14,7 +13,7 @@
 #include <vector>
 
 #include "backend/cores.h"
-#include "backend/cpu/blas.h"
+#include "backend/cpu/onednn.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/product.h"
 
@@ -120,13 +119,11 @@ LocalRanks localRanks(int ranks) {
 }
 
 Environment localEnvironment(const LocalRanks& ranks) {
-  const dnnl_version_t* dnnl = dnnl_version();
   Environment e;
   e.device = fmt::format("{}-{}t", asName(processorModel()), ranks.threads);
   e.fingerprint = fmt::format("{}, {} cores, L2 {} KiB, L3 {} KiB", processorModel(), ranks.cores,
                               cacheBytes(2) / kKiB, cacheBytes(3) / kKiB);
-  e.libraries =
-      fmt::format("oneDNN {}.{}.{}, {}", dnnl->major, dnnl->minor, dnnl->patch, blasName());
+  e.libraries = fmt::format("{}, {}", dnnlName(), blasName());
   return e;
 }
 

@@ -43,7 +43,7 @@ Cluster loadGpuCluster(int ranks) {
   const GpuState state = gpuState();
   if (state.gpus.empty())
     throw Error(ErrorKind::usage, state.problem, state.remedy).at("--backend cuda");
-  Cluster cluster = loadCluster(fmt::format("{}x{}", ranks, gpuModel(state.gpus.front().name)));
+  Cluster cluster = loadCluster(fmt::format("{}x{}", ranks, gpuModel(state.gpus.front())));
   return cluster;
 }
 

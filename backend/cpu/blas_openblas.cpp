@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cblas.h>
 
-#include "backend/cpu/blas.h"
+#include "backend/cpu/onednn.h"
 
 namespace meshplan {
 namespace {
@@ -10,17 +10,18 @@ void useOneBlasThread() {
   [[maybe_unused]] static const bool done = (openblas_set_num_threads(1), true);
 }
 
-CBLAS_TRANSPOSE transposeOf(const BlasMatrix& m) {
+CBLAS_TRANSPOSE transposeOf(const Stored<double>& m) {
   return m.transposed ? CblasTrans : CblasNoTrans;
 }
 
 }  // namespace
 
-void multiplyBlas(int64_t m, int64_t n, int64_t k, double scale, const BlasMatrix& a,
-                  const BlasMatrix& b, double keep, double* c, int64_t leading) {
+void multiplyHere(const ProductExtents& e, double scale, Stored<double> a, Stored<double> b,
+                  double keep, double* c, int64_t leading) {
+  if (e.m == 0 || e.n == 0) return;
   useOneBlasThread();
   const auto blas = [](int64_t i) { return static_cast<blasint>(i); };
-  cblas_dgemm(CblasRowMajor, transposeOf(a), transposeOf(b), blas(m), blas(n), blas(k), scale,
+  cblas_dgemm(CblasRowMajor, transposeOf(a), transposeOf(b), blas(e.m), blas(e.n), blas(e.k), scale,
               a.data, blas(a.leading), b.data, blas(b.leading), keep, c, blas(leading));
 }
 

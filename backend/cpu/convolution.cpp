@@ -6,6 +6,7 @@
 
 #include "backend/cpu/convolution_gradient.h"
 #include "backend/cpu/element.h"
+#include "backend/cpu/onednn.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/product.h"
 #include "backend/cpu/simd.h"

@@ -34,11 +34,6 @@ struct ConvolutionData {
   bool accumulate = false;           // of pass `weights`
 };
 
-/// dnnl_convolution.cpp: fp32 and bf16 through oneDNN, in the layouts it likes best. False where
-/// oneDNN has no such convolution.
-bool convolveDnnl(CpuContext& context, const ConvolutionGeometry& geometry, ConvolutionPass pass,
-                  const ConvolutionData& data);
-
 /// patch_convolution.cpp: any floating dtype and geometry, as products with patches of the input.
 void convolvePatches(CpuContext& context, const ConvolutionGeometry& geometry, ConvolutionPass pass,
                      const ConvolutionData& data);

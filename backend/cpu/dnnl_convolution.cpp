@@ -4,6 +4,7 @@
 
 #include "backend/cpu/convolution.h"
 #include "backend/cpu/dnnl_cache.h"
+#include "backend/cpu/onednn.h"
 
 namespace meshplan {
 namespace {

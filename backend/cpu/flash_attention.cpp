@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "backend/cpu/attention.h"
-#include "backend/cpu/dnnl_cache.h"
+#include "backend/cpu/onednn.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/product.h"
 #include "backend/cpu/simd.h"
@@ -400,13 +400,13 @@ void runBackward(CpuContext& context, const KernelCall& call) {
 }  // namespace
 
 void flashAttention(CpuContext& context, const KernelCall& call) {
-  dnnlCache(context);
+  prepareDnnl(context);
   forElementType(*call.op, call.inputs[0].type.dtype,
                  [&](auto element) { runForward<decltype(element)>(context, call); });
 }
 
 void flashAttentionGradient(CpuContext& context, const KernelCall& call) {
-  dnnlCache(context);
+  prepareDnnl(context);
   forElementType(*call.op, call.outputGradient(0)->type.dtype,
                  [&](auto element) { runBackward<decltype(element)>(context, call); });
 }

@@ -1,52 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/cpu/product.h"
 
-#include <omp.h>
-
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <vector>
 
-#include "backend/cpu/blas.h"
-#include "backend/cpu/dnnl_cache.h"
 #include "backend/cpu/element.h"
+#include "backend/cpu/onednn.h"
 #include "backend/cpu/parallel.h"
 
 namespace meshplan {
 namespace {
 
-/// Small products are done before a second thread has woken.
-int threadsFor(const CpuContext& context, const ProductExtents& e) {
-  const double work = static_cast<double>(e.batch * e.m * e.n) * static_cast<double>(e.k);
-  return work < 2e5 ? 1 : context.threads();
-}
-
 /// `rows` and `columns` are those of the operand as it is multiplied.
-BlasMatrix blasOperand(const Matrices& x, int64_t offset, int64_t rows, int64_t columns) {
+template <class W>
+Stored<W> storedOperand(const Matrices& x, int64_t offset, int64_t rows, int64_t columns) {
   const bool transposed = x.column != 1;
-  return {static_cast<const double*>(x.data) + offset, transposed,
-          std::max({transposed ? x.column : x.row, transposed ? rows : columns, int64_t{1}})};
+  return {static_cast<const W*>(x.data) + offset,
+          std::max({transposed ? x.column : x.row, transposed ? rows : columns, int64_t{1}}),
+          transposed};
 }
 
 /// Rows [row, row + m) and columns [column, column + n) of c in batch b.
+template <class W>
 void multiplyBlock(const ProductExtents& e, const Matrices& a, const Matrices& b, const Matrices& c,
                    const ProductOptions& options, int64_t batch, int64_t row, int64_t column) {
   const bool add = options.accumulate || options.bias;
-  double* const to = static_cast<double*>(c.data) + batch * c.batch + row * c.row + column;
+  W* const to = static_cast<W*>(c.data) + batch * c.batch + row * c.row + column;
   if (options.bias)
     for (int64_t i = 0; i < e.m; ++i)
-      std::copy_n(options.bias->as<double>() + column, e.n, to + i * c.row);
-  const BlasMatrix left = blasOperand(a, batch * a.batch + row * a.row, e.m, e.k);
-  const BlasMatrix right = blasOperand(b, batch * b.batch + column * b.column, e.k, e.n);
-  multiplyBlas(e.m, e.n, e.k, options.scale, left, right, add ? 1 : 0, to, std::max(c.row, e.n));
+      std::copy_n(options.bias->as<W>() + column, e.n, to + i * c.row);
+  multiplyHere({e.m, e.n, e.k}, static_cast<W>(options.scale),
+               storedOperand<W>(a, batch * a.batch + row * a.row, e.m, e.k),
+               storedOperand<W>(b, batch * b.batch + column * b.column, e.k, e.n), W(add ? 1 : 0),
+               to, std::max(c.row, e.n));
 }
 
 /// Products run on the calling thread; the blocks of c are shared out here, so that several ranks
 /// may call at once.
-void multiplyF64(CpuContext& context, const ProductExtents& e, const Matrices& a, const Matrices& b,
-                 const Matrices& c, const ProductOptions& options) {
-  const int threads = threadsFor(context, e);
+template <class W>
+void multiplyBlocks(CpuContext& context, const ProductExtents& e, const Matrices& a,
+                    const Matrices& b, const Matrices& c, const ProductOptions& options) {
+  const int threads = productThreads(context, e);
   const bool byRows = e.m >= e.n;
   const int64_t parts = e.batch >= threads ? 1 : threads;
   const int64_t step = ceilDiv(byRows ? e.m : e.n, parts);
@@ -58,79 +53,8 @@ void multiplyF64(CpuContext& context, const ProductExtents& e, const Matrices& a
       int64_t& extent = byRows ? block.m : block.n;
       extent = std::min(step, extent - begin);
       if (extent > 0)
-        multiplyBlock(block, a, b, c, options, batch, byRows ? begin : 0, byRows ? 0 : begin);
+        multiplyBlock<W>(block, a, b, c, options, batch, byRows ? begin : 0, byRows ? 0 : begin);
     }
-}
-
-dnnl::memory::desc matrixDesc(const Matrices& x, int64_t batch, int64_t rows, int64_t columns) {
-  if (batch == 1) return {{rows, columns}, dnnlType(x.dtype), dnnl::memory::dims{x.row, x.column}};
-  return {{batch, rows, columns},
-          dnnlType(x.dtype),
-          dnnl::memory::dims{std::max<int64_t>(x.batch, 1), x.row, x.column}};
-}
-
-dnnl::memory::desc biasDesc(const TensorView& bias, int64_t batch, int64_t n) {
-  dnnl::memory::dims dims(batch == 1 ? 2 : 3, 1), strides(dims.size(), n);
-  dims.back() = n;
-  strides.back() = 1;
-  return {dims, dnnlType(bias.type.dtype), strides};
-}
-
-DnnlOperation makeMatmul(const dnnl::engine& engine, const ProductExtents& e, const Matrices& a,
-                         const Matrices& b, const Matrices& c, const ProductOptions& options) {
-  dnnl::primitive_attr attributes;
-  if (options.scale != 1) attributes.set_output_scales(0, {static_cast<float>(options.scale)});
-  dnnl::post_ops add;
-  if (options.accumulate) add.append_sum(1.0f);
-  attributes.set_post_ops(add);
-  const auto left = matrixDesc(a, e.batch, e.m, e.k), right = matrixDesc(b, e.batch, e.k, e.n);
-  const auto result = matrixDesc(c, e.batch, e.m, e.n);
-  std::vector<std::pair<int, dnnl::memory::desc>> arguments{
-      {DNNL_ARG_SRC, left}, {DNNL_ARG_WEIGHTS, right}, {DNNL_ARG_DST, result}};
-  dnnl::matmul::desc desc(left, right, result);
-  if (options.bias) {
-    arguments.emplace_back(DNNL_ARG_BIAS, biasDesc(*options.bias, e.batch, e.n));
-    desc = dnnl::matmul::desc(left, right, arguments.back().second, result);
-  }
-  return {engine, dnnl::matmul({desc, attributes, engine}), arguments};
-}
-
-void multiplyDnnl(CpuContext& context, const ProductExtents& e, const Matrices& a,
-                  const Matrices& b, const Matrices& c, const ProductOptions& options) {
-  DnnlCache& cache = dnnlCache(context, threadsFor(context, e));
-  const int64_t biasType = options.bias ? static_cast<int64_t>(options.bias->type.dtype) : -1;
-  DnnlOperation& product =
-      cache.get({static_cast<int64_t>(DnnlKind::matmul), e.m, e.n, e.k, e.batch, a.row, a.column,
-                 a.batch, b.row, b.column, b.batch, c.row, c.batch, static_cast<int64_t>(a.dtype),
-                 static_cast<int64_t>(c.dtype), options.accumulate,
-                 std::bit_cast<int64_t>(options.scale), biasType},
-                [&] { return makeMatmul(cache.engine(), e, a, b, c, options); });
-  if (options.bias)
-    product.run(cache.stream(), {{DNNL_ARG_SRC, a.data},
-                                 {DNNL_ARG_WEIGHTS, b.data},
-                                 {DNNL_ARG_DST, c.data},
-                                 {DNNL_ARG_BIAS, options.bias->data}});
-  else
-    product.run(cache.stream(),
-                {{DNNL_ARG_SRC, a.data}, {DNNL_ARG_WEIGHTS, b.data}, {DNNL_ARG_DST, c.data}});
-  omp_set_num_threads(context.threads());
-}
-
-bool computesBf16(CpuContext& context) {
-  struct Answer {
-    int known = -1;
-  };
-  int& known = context.kept<Answer>().known;
-  if (known >= 0) return known;
-  const dnnl::memory::desc matrix({16, 16}, dnnl::memory::data_type::bf16,
-                                  dnnl::memory::format_tag::ab);
-  try {
-    dnnl::matmul::primitive_desc({matrix, matrix, matrix}, dnnlCache(context).engine());
-    known = 1;
-  } catch (const dnnl::error&) {
-    known = 0;
-  }
-  return known;
 }
 
 /// Dense row-major fp32 copies of matrices of another dtype.
@@ -144,7 +68,7 @@ std::vector<float> widened(const Matrices& x, int64_t batch, int64_t rows, int64
   return wide;
 }
 
-/// On a CPU on which oneDNN has no bf16.
+/// Where oneDNN has no bf16.
 void multiplyWidened(CpuContext& context, const ProductExtents& e, const Matrices& a,
                      const Matrices& b, const Matrices& c, const ProductOptions& options) {
   std::vector<float> left = widened(a, e.batch, e.m, e.k), right = widened(b, e.batch, e.k, e.n);
@@ -185,10 +109,10 @@ void clear(const ProductExtents& e, const Matrices& c, const ProductOptions& opt
 void multiplyNormal(CpuContext& context, const ProductExtents& e, const Matrices& a,
                     const Matrices& b, const Matrices& c, const ProductOptions& options) {
   if (e.k == 0) return clear(e, c, options);
-  if (a.dtype == DType::f64) return multiplyF64(context, e, a, b, c, options);
-  if (a.dtype == DType::bf16 && !computesBf16(context))
-    return multiplyWidened(context, e, a, b, c, options);
-  multiplyDnnl(context, e, a, b, c, options);
+  if (a.dtype == DType::f64) return multiplyBlocks<double>(context, e, a, b, c, options);
+  if (multiplyDnnl(context, e, a, b, c, options)) return;
+  if (a.dtype == DType::bf16) return multiplyWidened(context, e, a, b, c, options);
+  multiplyBlocks<float>(context, e, a, b, c, options);
 }
 
 /// Partial sums of a few rows first, which keeps the rounding of long sums small.
@@ -213,6 +137,11 @@ void sumColumns(CpuContext& context, const T* x, int64_t rows, int64_t n, S* sum
 }
 
 }  // namespace
+
+int productThreads(const CpuContext& context, const ProductExtents& e) {
+  const double work = static_cast<double>(e.batch * e.m * e.n) * static_cast<double>(e.k);
+  return work < 2e5 ? 1 : context.threads();
+}
 
 Matrices plainStrides(Matrices x, int64_t rows, int64_t columns) {
   if (rows == 1 && columns == 1)
@@ -243,20 +172,6 @@ void multiply(CpuContext& context, const ProductExtents& e, const Matrices& a, c
   if (result.column == 1) return multiplyNormal(context, e, left, right, result, options);
   multiplyNormal(context, {e.n, e.m, e.k, e.batch}, right.transposed(), left.transposed(),
                  result.transposed(), options);
-}
-
-void multiplyHere(const ProductExtents& e, float scale, Stored<float> a, Stored<float> b,
-                  float keep, float* c, int64_t leading) {
-  if (e.m == 0 || e.n == 0) return;
-  dnnl::sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', e.m, e.n, e.k, scale, a.data,
-              a.leading, b.data, b.leading, keep, c, leading);
-}
-
-void multiplyHere(const ProductExtents& e, double scale, Stored<double> a, Stored<double> b,
-                  double keep, double* c, int64_t leading) {
-  if (e.m == 0 || e.n == 0) return;
-  multiplyBlas(e.m, e.n, e.k, scale, {a.data, a.transposed, a.leading},
-               {b.data, b.transposed, b.leading}, keep, c, leading);
 }
 
 void sumRows(CpuContext& context, const TensorView& x, int64_t rows, int64_t n,

@@ -38,10 +38,14 @@ struct ProductOptions {
 
 /// c[b] = a[b] b[b] for matrices m x k and k x n. Operands share a dtype: fp32 or fp64, c too, or
 /// bf16 summed in fp32 with c in bf16 or fp32. fp32 and bf16 through oneDNN with primitives kept in
-/// the context, fp64 through OpenBLAS on the context's threads. Equal shapes, strides and threads
-/// give equal bits. Throws Error(runtime) for other dtypes.
+/// the context, fp64 through OpenBLAS on the context's threads; both by plain loops where the
+/// program is built without these libraries. Equal shapes, strides and threads give equal bits.
+/// Throws Error(runtime) for other dtypes.
 void multiply(CpuContext& context, const ProductExtents& extents, const Matrices& a,
               const Matrices& b, const Matrices& c, const ProductOptions& options = {});
+
+/// Small products are done before a second thread has woken.
+int productThreads(const CpuContext& context, const ProductExtents& extents);
 
 /// c = scale a b + keep c with dense fp32 or fp64 matrices on the calling thread alone, for use in
 /// parallel loops. `leading` is the distance of rows as stored, before a transposition.

@@ -26,7 +26,7 @@ std::string librariesText(const GpuState& state) {
 Environment environmentOf(const GpuState& state) {
   const Gpu& gpu = state.gpus.front();
   Environment e;
-  e.device = gpuModel(gpu.name);
+  e.device = gpuModel(gpu);
   e.fingerprint = fmt::format("{}, {} multiprocessors, {} MiB, driver for CUDA {}", gpu.name,
                               gpu.multiprocessors, gpu.memory.value / kMiB, state.driver);
   e.libraries = librariesText(state);

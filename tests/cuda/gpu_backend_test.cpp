@@ -14,10 +14,24 @@
 namespace meshplan {
 namespace {
 
-TEST(GpuModel, IsTheNameWithoutTheVendor) {
-  EXPECT_EQ(gpuModel("NVIDIA H200"), "H200");
-  EXPECT_EQ(gpuModel("NVIDIA A100-SXM4-80GB"), "A100-SXM4-80GB");
-  EXPECT_EQ(gpuModel("Tesla V100-SXM2-16GB"), "V100-SXM2-16GB");
+std::string modelOf(const std::string& name, int64_t gib, int multiprocessors) {
+  Gpu gpu;
+  gpu.name = name;
+  gpu.memory = Bytes(gib << 30);
+  gpu.multiprocessors = multiprocessors;
+  return gpuModel(gpu);
+}
+
+TEST(GpuModel, IsTheCataloguesNameOfTheSameGpu) {
+  EXPECT_EQ(modelOf("NVIDIA H200", 140, 132), "H200");
+  EXPECT_EQ(modelOf("NVIDIA H100 80GB HBM3", 79, 132), "H100-SXM");
+  EXPECT_EQ(modelOf("NVIDIA A100-SXM4-80GB", 79, 108), "A100-SXM-80GB");
+  EXPECT_EQ(modelOf("Tesla V100-SXM2-16GB", 15, 80), "V100-SXM2-16GB");
+}
+
+TEST(GpuModel, KeepsItsOwnNameWhereTheCatalogueHasAnother) {
+  EXPECT_EQ(modelOf("NVIDIA H200", 140, 16), "NVIDIA H200");
+  EXPECT_EQ(modelOf("NVIDIA Unheard 9000", 16, 20), "NVIDIA Unheard 9000");
 }
 
 TEST(GpuState, NamesTheGpuOrWhyThereIsNone) {
