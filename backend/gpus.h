@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backend/rank_backend.h"
+#include "core/cluster.h"
 #include "core/units.h"
 
 namespace meshplan {
@@ -30,6 +31,10 @@ GpuState gpuState();
 /// The catalogue's name of a GPU, "H100-SXM" of "NVIDIA H100 80GB HBM3"; one that it has not, or
 /// that has other memory or multiprocessors there, keeps its own (profiles/device_name.h).
 std::string gpuModel(const Gpu& gpu);
+
+/// A GPU that the catalogue has not: peaks are what square products and large copies reach,
+/// measured in a second or two. Throws Error(runtime) as CudaContext does.
+DeviceSpec measureGpu(const Gpu& gpu);
 
 /// So many ranks of this process on the GPUs of this machine: each on its own, or, where there is
 /// one GPU only, all on that. Throws Error(usage) when there is no GPU, or there are fewer than

@@ -8,6 +8,7 @@
 #include "backend/gpus.h"
 #include "cli/terminal.h"
 #include "core/error.h"
+#include "profiles/catalog.h"
 #include "profiles/load_cluster.h"
 #include "profiles/profile_store.h"
 
@@ -39,12 +40,34 @@ void keepChoices(const RankBackend& backend, const std::string& path) {
   }
 }
 
+namespace {
+
+/// Joined as PCI Express joins them: what else there may be is not known.
+Cluster measuredCluster(int ranks, const Gpu& gpu) {
+  showProgress(fmt::format("measuring {}, which the catalogue has not ...", gpu.name));
+  const DeviceSpec device = measureGpu(gpu);
+  clearProgress();
+  Cluster cluster;
+  cluster.name = cluster.source = fmt::format("{}x{}", ranks, device.name);
+  const uint32_t spec = cluster.addSpec(device);
+  const uint32_t wire = cluster.addLinkSpec(Catalog::builtIn().link("pcie4-x16"));
+  const NodeId node = cluster.addNode("local");
+  const Cluster::Vertex bridge = cluster.addSwitch("bridge", node);
+  for (int r = 0; r < ranks; ++r)
+    cluster.addLink(cluster.vertex(cluster.addDevice(spec, node)), bridge, wire);
+  cluster.validate();
+  return cluster;
+}
+
+}  // namespace
+
 Cluster loadGpuCluster(int ranks) {
   const GpuState state = gpuState();
   if (state.gpus.empty())
     throw Error(ErrorKind::usage, state.problem, state.remedy).at("--backend cuda");
-  Cluster cluster = loadCluster(fmt::format("{}x{}", ranks, gpuModel(state.gpus.front())));
-  return cluster;
+  const Gpu& gpu = state.gpus.front();
+  if (!Catalog::builtIn().isDevice(gpuModel(gpu))) return measuredCluster(ranks, gpu);
+  return loadCluster(fmt::format("{}x{}", ranks, gpuModel(gpu)));
 }
 
 }  // namespace meshplan

@@ -18,8 +18,8 @@ std::unique_ptr<RankBackend> rankBackend(const std::string& name, const LocalRan
 void useChoices(RankBackend& backend, const std::string& path);
 void keepChoices(const RankBackend& backend, const std::string& path);
 
-/// The GPUs of this machine as a cluster of so many ranks: devices of the catalogue. Throws
-/// Error(usage) when there is none, or the catalogue does not know it.
+/// The GPUs of this machine as a cluster of so many ranks: devices of the catalogue, or, where it
+/// has not this one, measured. Throws Error(usage) when there is none.
 Cluster loadGpuCluster(int ranks);
 
 }  // namespace meshplan

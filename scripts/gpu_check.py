@@ -2,19 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks the GPU backend on a machine with an NVIDIA GPU, from a portable build of Meshplan.
 
-usage: gpu_check.py [FOLDER] [--out FOLDER] [--minutes N]
+usage: gpu_check.py [FOLDER] [--out FOLDER] [--minutes N] [--small]
 
 FOLDER is what `cmake --preset gpu-portable && cmake --build --preset gpu-portable` made (by default
 the folder of this script). Runs the doctor, the GPU tests, operators beside what the machine can do,
 training beside PyTorch's where it is installed, and predictions beside measurements, and writes
 report.txt, report.json and profiles.db. What did not run says why; without a GPU that is everything
-but the doctor. Exit code 1 when a test failed.
+but the doctor. Exit code 1 when a test failed. --small takes small models
+and leaves the operators out: to try the script where the GPU is slow.
 """
 import argparse
 import json
 import os
 import pathlib
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -35,11 +37,22 @@ UNSEEN = {
     "gpt2 --seq 512 -b 32": ["mbs=32", "mbs=16"],
     "mlp -b 1024": ["mbs=1024", "mbs=512", "mbs=128", "mbs=64"],
 }
+TWICE = "gpt --set layers=2,hidden=256,heads=4,vocab=512,seq=128 -b 8"
+SMALL_GPT = "gpt --set layers=1,hidden=32,heads=2,vocab=64,seq=16"
+# With --small.
+SMALL = {
+    "twice": f"{SMALL_GPT} -b 2",
+    "training": {"mlp": ("mlp", 16, 0, 5, [[]])},
+    "learned": {f"{SMALL_GPT} -b 2": "mbs=1"},
+    "unseen": {f"{SMALL_GPT} -b 2": ["mbs=2", "mbs=1,recompute=full"]},
+}
 
 
 class Check:
-    def __init__(self, folder, out, minutes):
-        self.folder, self.out = folder, out
+    def __init__(self, folder, out, minutes, small):
+        self.folder, self.out, self.small = folder, out, small
+        self.models = SMALL if small else {
+            "twice": TWICE, "training": TRAINING, "learned": LEARNED, "unseen": UNSEEN}
         self.end = time.monotonic() + 60 * minutes
         self.report, self.lines, self.failed = {}, [], False
         self.env = {**os.environ, "MESHPLAN_PROFILES": str(out / "profiles.db"),
@@ -73,6 +86,9 @@ class Check:
     def meshplan(self, *words, limit=120):
         command = [self.folder / "bin/meshplan", *[w for a in words for w in str(a).split()]]
         return self.run(command, limit)
+
+    def precision(self, model):
+        return "--precision " + ("fp32" if model.startswith("mlp") else "bf16")
 
     def json_of(self, *words, limit=120):
         done = self.meshplan(*words, "--format json", limit=limit)
@@ -119,6 +135,9 @@ def tests(check):
 
 def operators(check):
     check.say("== operators")
+    if check.small:
+        check.say("  left out: --small")
+        return
     results = check.out / "operators.json"
     done = check.run([check.folder / "bin/gpu_bench", "--json", results], 90)
     if done and done.stdout:
@@ -130,14 +149,14 @@ def operators(check):
 
 
 def our_step(check, name):
-    model, batch, _, steps, _ = TRAINING[name]
+    model, batch, _, steps, _ = check.models["training"][name]
     report = check.json_of("run", model, f"--backend cuda --precision bf16 -b {batch}",
                            f"--strategy mbs={batch} --steps {steps + 5} --no-profile", limit=100)
     return statistics.median(s["seconds"] for s in report["steps"][5:]) if report else None
 
 
 def pytorch_step(check, name, options):
-    _, batch, seq, steps, _ = TRAINING[name]
+    _, batch, seq, steps, _ = check.models["training"][name]
     precision = "fp32" if name == "mlp" else "bf16"
     command = [sys.executable, check.folder / "train_step.py", name, "--device", "cuda",
                "--precision", precision, "--batch", batch, "--steps", steps, *options]
@@ -154,7 +173,7 @@ def training(check):
         torch_version = None
         check.say("  PyTorch is not installed: nothing to compare with")
     rows = []
-    for name, (_, batch, seq, _, variants) in TRAINING.items():
+    for name, (_, batch, seq, _, variants) in check.models["training"].items():
         ours = our_step(check, name)
         theirs = {}
         for options in variants if torch_version else []:
@@ -177,8 +196,8 @@ def determinism(check):
     check.say("== two runs, the same bits")
     losses = []
     for _ in range(2):
-        report = check.json_of("run gpt --set layers=2,hidden=256,heads=4,vocab=512,seq=128 -b 8",
-                               "--backend cuda --precision bf16 --steps 5 --no-profile", limit=60)
+        report = check.json_of("run", check.models["twice"], "--backend cuda --precision bf16",
+                               "--steps 5 --no-profile", limit=60)
         losses.append([s["loss"] for s in report["steps"]] if report else None)
     same = losses[0] is not None and losses[0] == losses[1]
     check.report["deterministic"] = same
@@ -186,31 +205,42 @@ def determinism(check):
     check.failed = check.failed or not same
 
 
+def predicted_run(check, model, strategy):
+    """A run beside its prediction, from a copy of the store: it teaches the others nothing."""
+    copy = check.out / "unseen.db"
+    shutil.copy(check.out / "profiles.db", copy)
+    report = check.json_of("run", model, "--backend cuda", check.precision(model),
+                           f"--steps 20 --profiles {copy} --strategy", strategy, limit=60)
+    copy.unlink()
+    return report
+
+
 def prediction(check):
     check.say("== predictions beside measurements")
-    for model, strategy in LEARNED.items():
-        check.meshplan("measure", model, "--backend cuda --precision bf16 --budget 40",
+    for model, strategy in check.models["learned"].items():
+        check.meshplan("measure", model, f"--backend cuda --budget {20 if check.small else 40}", check.precision(model),
                        "--strategy", strategy, limit=60)
     errors, rows = [], []
-    for model, strategies in UNSEEN.items():
-        for strategy in strategies:
-            report = check.json_of("simulate", model, "--cluster 1xH200-SXM --precision bf16",
-                                   "--strategy", strategy, limit=30)
-            run = check.json_of("run", model, "--backend cuda --precision bf16 --steps 15",
-                                "--no-profile --strategy", strategy, limit=60)
-            if not report or not run:
-                continue
-            predicted = report["plans"][0]["step_time_seconds"]
-            measured = statistics.median(s["seconds"] for s in run["steps"][5:])
-            errors.append(predicted / measured - 1)
-            rows.append({"model": model, "strategy": strategy, "predicted": predicted,
-                         "measured": measured})
-            check.say(f"  {model:<24} {strategy:<24} {1e3 * predicted:9.2f} ms predicted "
-                      f"{1e3 * measured:9.2f} ms measured {100 * errors[-1]:+6.1f} %")
+    for model, strategy in [(m, s) for m, all in check.models["unseen"].items() for s in all]:
+        report = predicted_run(check, model, strategy)
+        if not report:
+            check.failed = True
+            continue
+        predicted = report["measured"]["predicted_step_seconds"]
+        measured = report["median_step_seconds"]
+        errors.append(predicted / measured - 1)
+        rows.append({"model": model, "strategy": strategy, "predicted": predicted,
+                     "measured": measured, **{k: report["measured"][k] for k in (
+                         "provenance", "planned_peak_bytes", "measured_peak_bytes",
+                         "profiling_overhead")}})
+        check.say(f"  {model:<24} {strategy:<24} {1e3 * predicted:9.2f} ms predicted "
+                  f"{1e3 * measured:9.2f} ms measured {100 * errors[-1]:+6.1f} %")
     check.report["prediction"] = rows
     if errors:
         sizes = sorted(map(abs, errors))
-        check.say(f"  median error {100 * statistics.median(sizes):.1f} %, worst {100 * sizes[-1]:.1f} %")
+        overhead = max(r["profiling_overhead"] for r in rows)
+        check.say(f"  median error {100 * statistics.median(sizes):.1f} %, worst "
+                  f"{100 * sizes[-1]:.1f} %; recording at most {100 * overhead:.2f} % of a step")
 
 
 def main():
@@ -219,13 +249,14 @@ def main():
     parser.add_argument("folder", nargs="?", type=pathlib.Path, default=here)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("gpu-check"))
     parser.add_argument("--minutes", type=float, default=8)
+    parser.add_argument("--small", action="store_true")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
     if not (folder / "bin/meshplan").exists():
         sys.exit(f"error: {folder} is no portable build: it has no bin/meshplan\n"
                  "hint: cmake --preset gpu-portable && cmake --build --preset gpu-portable")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    check = Check(folder, arguments.out.resolve(), arguments.minutes)
+    check = Check(folder, arguments.out.resolve(), arguments.minutes, arguments.small)
     has_gpu = doctor(check)
     stages = [tests, determinism, operators, training, prediction]
     for stage in stages if has_gpu else []:

@@ -13,9 +13,21 @@ GpuState gpuState() {
   return state;
 }
 
-std::unique_ptr<RankBackend> gpuBackend(int) {
+namespace {
+
+Error unavailable() {
   const GpuState state = gpuState();
-  throw Error(ErrorKind::usage, state.problem, state.remedy);
+  return Error(ErrorKind::usage, state.problem, state.remedy);
+}
+
+}  // namespace
+
+DeviceSpec measureGpu(const Gpu&) {
+  throw unavailable();
+}
+
+std::unique_ptr<RankBackend> gpuBackend(int) {
+  throw unavailable();
 }
 
 }  // namespace meshplan
