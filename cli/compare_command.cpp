@@ -4,9 +4,10 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 
+#include "app/comparison.h"
 #include "cli/command.h"
-#include "cli/comparison.h"
 #include "cli/comparison_report.h"
+#include "cli/loading.h"
 #include "cli/run_on_threads.h"
 #include "cli/run_plan.h"
 #include "cli/terminal.h"
@@ -100,7 +101,7 @@ class CompareCommand : public Command {
       throw Error(ErrorKind::usage, fmt::format("'{}' is neither a run nor a plan", what_),
                   "give the number of a run, `last`, or a file that `meshplan plan --out` wrote");
     const RunMeasurement run = named ? *named : newestRunOf(runs, what_);
-    return compareRun(run, store.instructions(run.id), again_, path);
+    return compareRun(run, store.instructions(run.id), again_, path, tellTerminal);
   }
 
   Comparison compareNow() const {
@@ -116,7 +117,8 @@ class CompareCommand : public Command {
     arguments.quiet = true;
     arguments.check();
     RunRecord record = runOnThreads(arguments, ranksToRun(arguments));
-    return compareRun(std::move(record.run), std::move(record.instructions), false, {});
+    return compareRun(std::move(record.run), std::move(record.instructions), false, {},
+                      tellTerminal);
   }
 
   std::string what_, maxError_, trace_;

@@ -6,7 +6,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "cli/human.h"
+#include "app/human.h"
+#include "app/run_prediction.h"
 #include "cli/report_json.h"
 #include "cli/table.h"
 #include "cli/terminal.h"

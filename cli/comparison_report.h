@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "app/comparison.h"
 #include "cli/arguments.h"
-#include "cli/comparison.h"
 
 namespace meshplan {
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <map>
 
-#include "cli/human.h"
+#include "app/human.h"
 #include "cli/table.h"
 #include "core/instruction_names.h"
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "app/human.h"
 #include "backend/comm/mpi.h"
 #include "backend/cores.h"
 #include "backend/gpus.h"
@@ -14,7 +15,6 @@
 #include "backend/local_machine.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
-#include "cli/human.h"
 #include "cli/report_json.h"
 #include "cli/table.h"
 #include "cli/terminal.h"

@@ -7,11 +7,11 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "app/human.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/critical_path.h"
-#include "cli/human.h"
-#include "cli/planning.h"
+#include "cli/loading.h"
 #include "cli/report.h"
 #include "cli/report_json.h"
 #include "cli/terminal.h"
@@ -131,7 +131,7 @@ class ExplainCommand : public Command {
     const PlanFile file = readPlanFile(path_);
     const Planning planning(file.model, file.plan.training,
                             clusterFromJson(file.clusterJson, path_), file.memoryLimit,
-                            profiles_.use());
+                            profiles_.use(), tellTerminal);
     const Plan plan = loadPlan(file, planning);
     PlanReport report = evaluatePlan(planning.context(), plan);
     report.label = "this plan";

@@ -4,9 +4,9 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "app/human.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
-#include "cli/human.h"
 #include "cli/report_json.h"
 #include "cli/table.h"
 #include "cli/terminal.h"

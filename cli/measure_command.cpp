@@ -5,11 +5,12 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "app/human.h"
+#include "app/local_cluster.h"
 #include "backend/host_memory.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
-#include "cli/human.h"
-#include "cli/local_cluster.h"
+#include "cli/loading.h"
 #include "cli/measuring.h"
 #include "cli/profile_arguments.h"
 #include "cli/rank_backends.h"
@@ -121,10 +122,10 @@ class MeasureCommand : public Command {
     const LocalRanks ranks = localRanks(count);
     const bool gpus = backend_ == "cuda";
     const auto backend = rankBackend(backend_, ranks, "threads");
-    const Planning planning(model_.request(), training_.options(),
-                            gpus ? loadGpuCluster(count) : loadLocalCluster(count, store.path()),
-                            gpus ? std::optional<Bytes>() : Bytes(availableMemory().value / count),
-                            {});
+    const Planning planning(
+        model_.request(), training_.options(),
+        gpus ? loadGpuCluster(count) : loadLocalCluster(count, store.path(), tellTerminal),
+        gpus ? std::optional<Bytes>() : Bytes(availableMemory().value / count), {}, tellTerminal);
     useChoices(*backend, store.path());
     const std::vector<Plan> plans = candidates(planning);
     Measuring measuring(planning, plans, *backend, ranks);

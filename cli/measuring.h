@@ -7,8 +7,8 @@
 #include <tuple>
 #include <vector>
 
+#include "app/planning.h"
 #include "backend/recorded_training.h"
-#include "cli/planning.h"
 #include "core/program.h"
 #include "profiles/profile_store.h"
 

@@ -5,10 +5,10 @@
 #include <map>
 #include <thread>
 
+#include "app/human.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
-#include "cli/human.h"
-#include "cli/planning.h"
+#include "cli/loading.h"
 #include "cli/report.h"
 #include "cli/terminal.h"
 #include "core/error.h"

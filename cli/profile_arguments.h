@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "cli/profile_cost.h"
+#include "app/profile_cost.h"
 
 namespace CLI {
 class App;

@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "app/planning.h"
 #include "cli/arguments.h"
-#include "cli/planning.h"
 #include "cli/profile_arguments.h"
 #include "cli/profiles_actions.h"
 #include "cli/report_json.h"

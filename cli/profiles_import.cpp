@@ -4,8 +4,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "app/human.h"
 #include "cli/arguments.h"
-#include "cli/human.h"
 #include "cli/profiles_actions.h"
 #include "cli/table.h"
 #include "cli/terminal.h"

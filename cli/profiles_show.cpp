@@ -5,8 +5,8 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
+#include "app/planning.h"
 #include "cli/arguments.h"
-#include "cli/planning.h"
 #include "cli/profiles_actions.h"
 #include "cli/terminal.h"
 #include "core/error.h"

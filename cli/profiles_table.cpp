@@ -6,7 +6,7 @@
 #include <ctime>
 #include <filesystem>
 
-#include "cli/human.h"
+#include "app/human.h"
 #include "cli/profiles_actions.h"
 #include "core/error.h"
 #include "core/plan_json.h"

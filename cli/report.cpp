@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "cli/human.h"
+#include "app/human.h"
 #include "cli/report_json.h"
 #include "cli/terminal.h"
 
@@ -130,21 +130,6 @@ std::string section(const std::string& title) {
 }
 
 }  // namespace
-
-std::string shortStrategy(const PlanReport& r) {
-  const Plan& p = r.plan;
-  std::string out =
-      fmt::format("dp={},tp={},pp={}", p.mesh.replicas(), p.mesh.tensor, p.mesh.pipeline);
-  if (p.mesh.expert > 1) out += fmt::format(",ep={}", p.mesh.expert);
-  if (p.virtualStages > 1) out += fmt::format(",vpp={}", p.virtualStages);
-  out += fmt::format(",mbs={}", p.microBatch);
-  if (p.zeroStage > 0) out += fmt::format(",zero={}", p.zeroStage);
-  if (p.mesh.tensor > 1) out += r.sequenceParallel ? ",sp=on" : ",sp=off";
-  if (p.mesh.pipeline > 1) out += fmt::format(",schedule={}", scheduleName(p.schedule));
-  if (p.recompute != Recompute::none)
-    out += fmt::format(",recompute={}", recomputeName(p.recompute));
-  return out;
-}
 
 std::string planningHeading(const Planning& planning, int64_t globalBatch) {
   const TrainingModel& model = planning.training();

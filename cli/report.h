@@ -4,16 +4,12 @@
 #include <string>
 #include <vector>
 
+#include "app/planning.h"
 #include "cli/arguments.h"
-#include "cli/planning.h"
 #include "cli/table.h"
 #include "planner/search/search.h"
 
 namespace meshplan {
-
-/// A strategy without what goes without saying: degrees of 1 other than dp, tp and pp, the schedule
-/// of a single stage, no recomputation. `--strategy` reads it back as the same.
-std::string shortStrategy(const PlanReport& report);
 
 /// "Llama-3-8B on 8xH100-SXM: 8.03 B parameters ...": what was planned, one or two lines.
 std::string planningHeading(const Planning& planning, int64_t globalBatch);

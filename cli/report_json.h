@@ -4,7 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "cli/planning.h"
+#include "app/planning.h"
 #include "planner/search/search.h"
 
 namespace meshplan {

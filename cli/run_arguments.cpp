@@ -9,7 +9,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "cli/planning.h"
+#include "cli/loading.h"
 #include "core/error.h"
 
 namespace meshplan {

@@ -6,8 +6,9 @@
 #include <algorithm>
 #include <thread>
 
-#include "cli/human.h"
-#include "cli/local_cluster.h"
+#include "app/human.h"
+#include "app/local_cluster.h"
+#include "cli/loading.h"
 #include "cli/rank_backends.h"
 #include "cli/terminal.h"
 #include "core/error.h"
@@ -44,7 +45,7 @@ Cluster clusterOf(const RunArguments& arguments, int64_t ranks, const RunMachine
   if (arguments.backend == "cuda") return loadGpuCluster(static_cast<int>(ranks));
   if (machine.profiles.empty() || !machine.oneHost)
     return loadCluster(fmt::format("{}xCPU", ranks));
-  return loadLocalCluster(static_cast<int>(ranks), machine.profiles,
+  return loadLocalCluster(static_cast<int>(ranks), machine.profiles, tellTerminal,
                           static_cast<int>(arguments.threads));
 }
 
@@ -58,7 +59,7 @@ std::unique_ptr<Planning> planningOf(const RunArguments& arguments, const PlanFi
       arguments.model.source.empty() ? file.model : arguments.model.request();
   return std::make_unique<Planning>(request, file.plan.training,
                                     clusterOf(arguments, file.plan.mesh.ranks(), machine),
-                                    std::nullopt, profilesOf(machine));
+                                    std::nullopt, profilesOf(machine), tellTerminal);
 }
 
 RunPlan planOfFile(const RunArguments& arguments, const RunMachine& machine) {
@@ -89,7 +90,7 @@ Error noPlan(const SearchResult& result, int64_t ranks, Bytes memory) {
 RunPlan searchPlan(const RunArguments& arguments, int64_t ranks, const RunMachine& machine) {
   RunPlan chosen{std::make_unique<Planning>(arguments.model.request(), arguments.training.options(),
                                             clusterOf(arguments, ranks, machine), machine.memory,
-                                            profilesOf(machine)),
+                                            profilesOf(machine), tellTerminal),
                  {}};
   SearchOptions options;
   options.filter = parseStrategy(arguments.strategy);

@@ -4,8 +4,8 @@
 #include <memory>
 #include <string>
 
+#include "app/planning.h"
 #include "backend/communicator.h"
-#include "cli/planning.h"
 #include "cli/run_arguments.h"
 
 namespace meshplan {

@@ -7,7 +7,7 @@
 
 #include "backend/gather_steps.h"
 #include "backend/onnx_weights.h"
-#include "cli/planning.h"
+#include "cli/loading.h"
 #include "cli/rank_backends.h"
 #include "cli/terminal.h"
 #include "planner/lowering.h"

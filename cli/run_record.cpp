@@ -4,15 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <map>
-#include <tuple>
 
+#include "app/run_prediction.h"
 #include "backend/local_machine.h"
-#include "cli/human.h"
 #include "cli/terminal.h"
 #include "core/error.h"
-#include "core/instruction_names.h"
 #include "profiles/profile_store.h"
 #include "profiles/set_aside.h"
 
@@ -20,21 +16,6 @@ namespace meshplan {
 namespace {
 
 constexpr int64_t kWarmUp = 3;
-constexpr double kInterval = 2;  // standard deviations
-
-std::string provenanceOf(const PlanContext& context, const Simulated& simulated, const Span& s) {
-  const Program& program = simulated.program;
-  const Routine& routine = program.routines[program.rankClasses[s.rankClass].calls[s.call].routine];
-  const Instruction& in = routine.instructions[s.instruction];
-  if (in.kind == Instruction::Kind::compute)
-    return std::string(provenanceName(context.cost.operatorTime(program.work[in.work]).provenance));
-  const bool transfer = in.kind != Instruction::Kind::collective;
-  const MeshAxes axes = transfer ? MeshAxes(MeshAxis::pipeline) : in.axes;
-  const GroupTopology group =
-      describeGroup(context.cluster, DeviceMesh(context.cluster, program.mesh), axes);
-  const CollectiveKind kind = transfer ? CollectiveKind::sendReceive : in.collective;
-  return std::string(provenanceName(context.cost.collectiveTime(kind, in.bytes, group).provenance));
-}
 
 Bytes plannedPeak(const Program& program) {
   Bytes peak;
@@ -58,38 +39,12 @@ std::vector<double> secondsAfterWarmUp(const std::vector<StepReport>& steps,
   return seconds;
 }
 
-Seconds nonNegative(double seconds) {
-  return Seconds(std::max(0.0, seconds));
-}
-
 }  // namespace
 
 int64_t warmUpSteps(int64_t steps, const RankBackend& backend) {
   const RecordedSteps recorded = backend.recordedSteps();
   const int64_t some = recorded.count == RecordedSteps::kAll ? 0 : recorded.first + recorded.count;
   return std::min(std::max(kWarmUp, some + 1), steps / 2);
-}
-
-void addPredictions(const RunPlan& chosen, std::vector<InstructionMeasurement>& rows) {
-  const PlanContext& context = chosen.planning->context();
-  const Simulated simulated =
-      simulatePlan(context, chosen.report.plan, {.recordSpans = true, .recordMemory = false});
-  std::map<std::tuple<uint16_t, uint32_t, uint32_t>, const Span*> spans;
-  for (const Span& s : simulated.timeline.spans) spans[{s.rankClass, s.call, s.instruction}] = &s;
-  const Program& program = simulated.program;
-  for (InstructionMeasurement& m : rows) {
-    const auto found = spans.find({m.rankClass, m.call, m.instruction});
-    if (found == spans.end()) continue;
-    const Span& s = *found->second;
-    const Routine& routine =
-        program.routines[program.rankClasses[s.rankClass].calls[s.call].routine];
-    const Instruction& in = routine.instructions[s.instruction];
-    m.name = instructionText(context.model.graph, routine, in);
-    if (in.kind == Instruction::Kind::compute) m.name += fmt::format(" {}", phaseText(routine, in));
-    m.predicted = s.end - s.start;
-    m.predictedStart = s.start;
-    m.provenance = provenanceOf(context, simulated, s);
-  }
 }
 
 RunRecord recordRun(const RunPlan& chosen, const Program& program, const MeasuredRun& measured,
@@ -116,7 +71,7 @@ RunRecord recordRun(const RunPlan& chosen, const Program& program, const Measure
   run.measuredPeak = measured.peak;
   run.profilingOverhead = overheadOf(measured, run.step.median);
   record.instructions = recordOf(program, measured.ranks).instructions;
-  addPredictions(chosen, record.instructions);
+  addPredictions(planning.context(), chosen.report.plan, record.instructions);
   if (share.ranks == run.ranks && backend.teaches())
     record.learned = learnedRows(
         program, measured.ranks,
@@ -142,21 +97,6 @@ int64_t storeRun(RunRecord& record, const std::string& path) {
     warn(fmt::format("{}: the run is not stored", error.what()));
   }
   return record.run.id;
-}
-
-PredictedStep predictedStep(const RunMeasurement& run) {
-  const double time = run.predictedStep.value;
-  const double apart = kInterval * run.predictedUncertainty * time;
-  return {run.predictedStep, nonNegative(time - apart), Seconds(time + apart)};
-}
-
-std::string predictionLine(const RunMeasurement& run) {
-  const PredictedStep predicted = predictedStep(run);
-  const double error = predicted.time / run.step.median - 1;
-  return fmt::format("predicted {} ({} to {}, {}), measured {}: {} too {}",
-                     secondsText(predicted.time), secondsText(predicted.low),
-                     secondsText(predicted.high), run.provenance, secondsText(run.step.median),
-                     percentText(std::abs(error)), error < 0 ? "short" : "long");
 }
 
 }  // namespace meshplan

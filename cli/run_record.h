@@ -38,25 +38,11 @@ struct MeasuredRun {
 RunRecord recordRun(const RunPlan& chosen, const Program& program, const MeasuredRun& measured,
                     const HostShare& share, int threads, const RankBackend& backend);
 
-/// Fills in, by its place in the program, what is predicted for each instruction of the plan, and
-/// what it is called.
-void addPredictions(const RunPlan& chosen, std::vector<InstructionMeasurement>& rows);
-
 /// The store at `path` when it can be written, else an empty text and a warning: a run goes on
 /// without its store.
 std::string usableStore(const std::string& path);
 
 /// Writes the record, and returns the id of the run; warns and returns 0 when that fails.
 int64_t storeRun(RunRecord& record, const std::string& path);
-
-/// The step's predicted seconds and where they may lie: two standard deviations to either side.
-struct PredictedStep {
-  Seconds time, low, high;
-  bool holds(Seconds measured) const { return low <= measured && measured <= high; }
-};
-PredictedStep predictedStep(const RunMeasurement& run);
-
-/// "predicted 12.3 ms (8.1 to 16.5 ms, interpolated), measured 11.9 ms: 3.4 % too long"
-std::string predictionLine(const RunMeasurement& run);
 
 }  // namespace meshplan

@@ -5,7 +5,7 @@
 
 #include "cli/arguments.h"
 #include "cli/command.h"
-#include "cli/planning.h"
+#include "cli/loading.h"
 #include "cli/report.h"
 #include "cli/terminal.h"
 #include "core/cluster_json.h"

@@ -70,6 +70,13 @@ void clearProgress() {
   if (messagesAreTerminal()) fmt::print(stderr, "\r\x1b[K");
 }
 
+void tellTerminal(const Notice& notice) {
+  if (notice.kind == Notice::Kind::warning) return warn(notice.text);
+  if (notice.kind == Notice::Kind::note) return note(notice.text);
+  if (notice.text.empty()) return clearProgress();
+  showProgress(notice.text);
+}
+
 void catchInterrupts() {
   struct sigaction action {};
   action.sa_handler = [](int) { stopRequested = true; };

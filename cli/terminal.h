@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "app/notices.h"
+
 namespace meshplan {
 
 /// Whether stdout (stderr) is a terminal. Colours only there, and not with NO_COLOR set.
@@ -24,6 +26,9 @@ void silenceMessages();
 /// One line on stderr that is written over, on a terminal only; `clearProgress` removes it.
 void showProgress(const std::string& line);
 void clearProgress();
+
+/// A notice as one of these.
+void tellTerminal(const Notice& notice);
 
 /// From now on the first Ctrl-C only asks to stop; a second one ends the program.
 void catchInterrupts();

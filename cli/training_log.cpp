@@ -7,7 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "cli/human.h"
+#include "app/human.h"
+#include "app/run_prediction.h"
 #include "cli/report.h"
 #include "cli/report_json.h"
 #include "cli/run_record.h"

@@ -21,9 +21,10 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"profiles", {"core", "profiles"}},
     {"planner", {"core", "profiles", "planner"}},
     {"backend", {"core", "profiles", "backend"}},
-    {"cli", {"core", "profiles", "planner", "backend", "cli"}},
-    {"gui", {"core", "profiles", "planner", "backend", "gui"}},
-    {"tests", {"core", "profiles", "planner", "backend", "tests"}},
+    {"app", {"core", "profiles", "planner", "backend", "app"}},
+    {"cli", {"core", "profiles", "planner", "backend", "app", "cli"}},
+    {"gui", {"core", "profiles", "planner", "backend", "app", "gui"}},
+    {"tests", {"core", "profiles", "planner", "backend", "app", "gui", "tests"}},
     {"examples", {"core", "profiles", "planner", "backend", "examples"}},
 };
 const std::set<std::string> kLibraries = {"core", "profiles", "planner", "backend"};

@@ -5,20 +5,18 @@
 #include <optional>
 #include <string>
 
-#include "cli/arguments.h"
-#include "cli/profile_cost.h"
+#include "app/profile_cost.h"
 #include "core/plan_json.h"
-#include "core/trace_export.h"
 #include "planner/search/evaluate.h"
 
 namespace meshplan {
 
-/// Everything that planning needs, loaded: model, training graph, cluster, costs. Warnings of the
-/// readers go to stderr. Fixed in memory, because the context refers to the rest.
+/// Everything that planning needs, loaded: model, training graph, cluster, costs. What readers warn
+/// of is told. Fixed in memory, because the context refers to the rest.
 class Planning {
  public:
   Planning(const ModelRequest& request, const TrainingOptions& options, Cluster cluster,
-           std::optional<Bytes> memoryLimit, const ProfileUse& profiles = {});
+           std::optional<Bytes> memoryLimit, const ProfileUse& profiles, const Tell& tell);
   Planning(const Planning&) = delete;
   Planning& operator=(const Planning&) = delete;
 
@@ -34,7 +32,8 @@ class Planning {
 
  private:
   Planning(Model model, const ModelRequest& request, const TrainingOptions& options,
-           Cluster cluster, std::optional<Bytes> memoryLimit, const ProfileUse& profiles);
+           Cluster cluster, std::optional<Bytes> memoryLimit, const ProfileUse& profiles,
+           const Tell& tell);
 
   ModelRequest request_;
   std::string name_, family_;
@@ -46,13 +45,12 @@ class Planning {
   std::unique_ptr<PlanContext> context_;
 };
 
-/// The same from the options of a subcommand.
-std::unique_ptr<Planning> loadPlanning(const ModelArguments& model,
-                                       const TrainingArguments& training,
-                                       const ClusterArguments& cluster);
+/// What a global batch is when nobody says: 8 sequences or 32 other samples per device.
+int64_t defaultBatchPerDevice(const Planning& planning);
 
-/// What --global-batch is when it is not given: 8 sequences or 32 other samples per device.
-int64_t defaultGlobalBatch(const Planning& planning);
+/// A strategy without what goes without saying: degrees of 1 other than dp, tp and pp, the schedule
+/// of a single stage, no recomputation. parseStrategy reads it back as the same.
+std::string shortStrategy(const PlanReport& report);
 
 /// A plan file of this report, and a plan of such a file, checked against the loaded model. Throws
 /// Error(input) when the model is not the one that was planned.
@@ -62,13 +60,5 @@ Plan planOf(const PlanFile& file, const Planning& planning);
 /// Reads and writes whole files; Error(input) or Error(runtime) naming the file.
 PlanFile readPlanFile(const std::string& path);
 void writeFile(const std::string& path, const std::string& text);
-
-/// Simulates the plan once more and writes the trace: Chrome JSON for *.json, Perfetto protobuf for
-/// *.pftrace and *.perfetto-trace; says on stderr how to open it.
-void writeTrace(const std::string& path, const Planning& planning, const Plan& plan);
-void writeTrace(const std::string& path, const Program& program, const TracedTimelines& timelines,
-                const Graph& graph);
-/// Throws Error(usage) for a name that is none of these.
-void checkTraceName(const std::string& path);
 
 }  // namespace meshplan

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "app/notices.h"
 #include "core/cluster.h"
 #include "core/training.h"
 #include "planner/cost_model.h"
@@ -20,9 +21,9 @@ struct ProfileUse {
 
 /// Costs on the cluster's first device: the formulas, corrected by what the store knows of a device
 /// of that name (planner/profiled_cost.h). Measurements that contradict each other are told in one
-/// line on stderr; so is a store of the user's that cannot be read, unless the user named it, which
-/// throws Error(input).
+/// warning; so is a store of the user's that cannot be read, unless the user named it, which throws
+/// Error(input).
 std::unique_ptr<CostModel> costsOf(const Cluster& cluster, RuntimeKind runtime,
-                                   const ProfileUse& profiles);
+                                   const ProfileUse& profiles, const Tell& tell);
 
 }  // namespace meshplan

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/local_cluster.h"
+#include "app/local_cluster.h"
 
 #include <fmt/format.h>
 
@@ -11,7 +11,6 @@
 #include "backend/comm/in_process.h"
 #include "backend/link_probe.h"
 #include "backend/local_machine.h"
-#include "cli/terminal.h"
 #include "core/error.h"
 #include "profiles/load_cluster.h"
 #include "profiles/profile_store.h"
@@ -46,15 +45,15 @@ LinkProbe measureLink(const Environment& environment) {
   return probe;
 }
 
-ProfileStore::MeasuredDevice measureDevice(const LocalRanks& ranks,
-                                           const Environment& environment) {
-  showProgress("measuring this processor ...");
+ProfileStore::MeasuredDevice measureDevice(const LocalRanks& ranks, const Environment& environment,
+                                           const Tell& tell) {
+  tell({Notice::Kind::progress, "measuring this processor ..."});
   ProfileStore::MeasuredDevice d;
   d.environment = environment;
   d.device = measureLocalDevice(ranks);
   d.link = measureLink(environment).link;
   d.time = std::time(nullptr);
-  clearProgress();
+  tell({Notice::Kind::progress, ""});
   return d;
 }
 
@@ -73,15 +72,15 @@ std::optional<int> localRankCount(const std::string& cluster) {
   return ranks;
 }
 
-Cluster loadLocalCluster(int count, const std::string& profiles, int threads) {
+Cluster loadLocalCluster(int count, const std::string& profiles, const Tell& tell, int threads) {
   LocalRanks ranks = localRanks(count);
   if (threads > 0) ranks.threads = threads;
   const Environment environment = localEnvironment(ranks);
   auto device = knownDevice(environment, profiles);
   if (!device) {
-    device = measureDevice(ranks, environment);
+    device = measureDevice(ranks, environment, tell);
     OpenedStore opened = openOrSetAside(profiles);
-    if (!opened.message.empty()) warn(opened.message);
+    if (!opened.message.empty()) tell({Notice::Kind::warning, opened.message});
     if (opened.store) opened.store->add(environment, device->device, device->link, device->time);
   }
   DeviceSpec share = device->device;
@@ -90,8 +89,8 @@ Cluster loadLocalCluster(int count, const std::string& profiles, int threads) {
 }
 
 Cluster loadNamedCluster(const std::string& text, const std::string& device,
-                         const std::string& profiles) {
-  if (const auto ranks = localRankCount(text)) return loadLocalCluster(*ranks, profiles);
+                         const std::string& profiles, const Tell& tell) {
+  if (const auto ranks = localRankCount(text)) return loadLocalCluster(*ranks, profiles, tell);
   return loadCluster(text, device);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/comparison.h"
+#include "app/comparison.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <charconv>
 #include <tuple>
 
-#include "cli/human.h"
+#include "app/run_prediction.h"
 #include "core/cluster_json.h"
 #include "core/error.h"
 #include "core/instruction_names.h"
@@ -118,28 +118,26 @@ std::string canonical(PlanFile file) {
 }  // namespace
 
 Comparison compareRun(RunMeasurement run, std::vector<InstructionMeasurement> instructions,
-                      bool again, const std::string& profiles) {
+                      bool again, const std::string& profiles, const Tell& tell) {
   Comparison c;
   const std::string place = fmt::format("run {}", run.id);
   const PlanFile file = planFromJson(run.planJson, place);
   c.planning = std::make_unique<Planning>(
       file.model, file.plan.training, clusterFromJson(file.clusterJson, place), file.memoryLimit,
-      ProfileUse{again ? profiles : std::string(), run.transport});
-  RunPlan chosen{std::move(c.planning), {}};
-  chosen.report.plan = planOf(file, *chosen.planning);
-  const Plan& plan = chosen.report.plan;
-  c.program = lower(chosen.planning->training(), plan, {}, LoweredFor::execution);
+      ProfileUse{again ? profiles : std::string(), run.transport}, tell);
+  const PlanContext& context = c.planning->context();
+  const Plan plan = planOf(file, *c.planning);
+  c.program = lower(c.planning->training(), plan, {}, LoweredFor::execution);
   checkRows(c.program, run, instructions);
   const Simulated simulated =
-      simulatePlan(chosen.planning->context(), plan, {.recordSpans = true, .recordMemory = true});
+      simulatePlan(context, plan, {.recordSpans = true, .recordMemory = true});
   if (again) {
-    chosen.report = reportOf(chosen.planning->context(), plan, simulated);
-    run.predictedStep = chosen.report.stepTime;
-    run.predictedUncertainty = chosen.report.uncertainty;
-    run.provenance = provenanceName(chosen.report.provenance);
-    addPredictions(chosen, instructions);
+    const PlanReport report = reportOf(context, plan, simulated);
+    run.predictedStep = report.stepTime;
+    run.predictedUncertainty = report.uncertainty;
+    run.provenance = provenanceName(report.provenance);
+    addPredictions(context, plan, instructions);
   }
-  c.planning = std::move(chosen.planning);
   for (const InstructionMeasurement& m : instructions) {
     addSpan(c.predicted, c.program, m, m.predictedStart, m.predicted);
     addSpan(c.measured, c.program, m, m.start + (m.duration - m.busy), m.busy);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/human.h"
+#include "app/human.h"
 
 #include <fmt/format.h>
 

@@ -7,8 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/planning.h"
-#include "cli/run_record.h"
+#include "app/planning.h"
 #include "core/timeline_diff.h"
 #include "profiles/profile_store.h"
 
@@ -34,7 +33,7 @@ struct Comparison {
 /// nothing) knows now, instead of as it was before the run. Throws Error(input) when the model has
 /// changed since, or the rows are not those of the plan.
 Comparison compareRun(RunMeasurement run, std::vector<InstructionMeasurement> instructions,
-                      bool again, const std::string& profiles);
+                      bool again, const std::string& profiles, const Tell& tell);
 
 /// "12" or "last" among the runs of a store, newest first; nothing for other texts. Throws
 /// Error(usage) when there is no such run.
