@@ -3,7 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "core/cluster_json.h"
 #include "core/error.h"
@@ -21,6 +23,39 @@ Bytes smallestMemory(const Cluster& cluster) {
   for (const DeviceSpec& spec : cluster.specs()) least = std::min(least, usableMemory(spec));
   return least;
 }
+
+/// Looks for two keys of a plan at the top level and reads nothing else.
+class PlanKeys : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  bool found() const { return plan_ && fingerprint_; }
+
+  bool key(string_t& name) override {
+    plan_ = plan_ || (depth_ == 1 && name == "plan");
+    fingerprint_ = fingerprint_ || (depth_ == 1 && name == "graph_fingerprint");
+    return !found();
+  }
+  bool start_object(size_t) override { return enter(); }
+  bool start_array(size_t) override { return enter(); }
+  bool end_object() override { return leave(); }
+  bool end_array() override { return leave(); }
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool parse_error(size_t, const std::string&, const nlohmann::json::exception&) override {
+    return false;
+  }
+
+ private:
+  bool enter() { return ++depth_ < 100; }
+  bool leave() { return --depth_, true; }
+
+  int depth_ = 0;
+  bool plan_ = false, fingerprint_ = false;
+};
 
 }  // namespace
 
@@ -91,6 +126,15 @@ Plan planOf(const PlanFile& file, const Planning& planning) {
   Plan plan = file.plan;
   plan.strategies = resolveShardings(file.shardings, model.graph, model.chain);
   return plan;
+}
+
+bool isPlanFile(const std::string& path) {
+  if (!std::filesystem::is_regular_file(path)) return false;
+  std::ifstream in(path);
+  if ((in >> std::ws).peek() != '{') return false;
+  PlanKeys keys;
+  nlohmann::json::sax_parse(in, &keys, nlohmann::json::input_format_t::json, false);
+  return keys.found();
 }
 
 PlanFile readPlanFile(const std::string& path) {

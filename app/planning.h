@@ -57,6 +57,9 @@ std::string shortStrategy(const PlanReport& report);
 PlanFile planFileOf(const Planning& planning, const PlanReport& report);
 Plan planOf(const PlanFile& file, const Planning& planning);
 
+/// Whether this is a plan that `meshplan plan --out` wrote, and not a model's config.json.
+bool isPlanFile(const std::string& path);
+
 /// Reads and writes whole files; Error(input) or Error(runtime) naming the file.
 PlanFile readPlanFile(const std::string& path);
 void writeFile(const std::string& path, const std::string& text);

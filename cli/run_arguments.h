@@ -40,7 +40,4 @@ struct RunArguments {
   const CLI::App* app_ = nullptr;
 };
 
-/// Whether this is a plan that `meshplan plan --out` wrote, and not a model's config.json.
-bool isPlanFile(const std::string& path);
-
 }  // namespace meshplan

@@ -192,6 +192,14 @@ LinkId Cluster::addLink(Vertex a, Vertex b, uint32_t linkSpec, uint32_t width) {
   return id;
 }
 
+void Cluster::replaceSpec(uint32_t index, DeviceSpec spec) {
+  topology_->specs.at(index) = std::move(spec);
+}
+
+void Cluster::replaceLinkSpec(uint32_t index, LinkSpec spec) {
+  topology_->linkSpecs.at(index) = std::move(spec);
+}
+
 Cluster::Vertex Cluster::vertex(DeviceId d) const {
   return topology_->deviceVertices[d.index()];
 }

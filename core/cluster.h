@@ -100,6 +100,10 @@ class Cluster {
   uint32_t addLinkSpec(LinkSpec spec);
   LinkId addLink(Vertex a, Vertex b, uint32_t linkSpec, uint32_t width = 1);
 
+  /// The same topology of other parts.
+  void replaceSpec(uint32_t index, DeviceSpec spec);
+  void replaceLinkSpec(uint32_t index, LinkSpec spec);
+
   Vertex vertex(DeviceId d) const;
   size_t vertexCount() const;
   NodeId nodeOf(Vertex v) const;                  // invalid: outside every node

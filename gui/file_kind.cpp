@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gui/file_kind.h"
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "app/planning.h"
+#include "core/error.h"
+
+namespace meshplan::gui {
+namespace {
+
+bool isModelConfig(const std::string& path) {
+  std::ifstream in(path);
+  const nlohmann::json json = nlohmann::json::parse(in, nullptr, false);
+  return json.is_object() && (json.contains("model_type") || json.contains("architectures"));
+}
+
+}  // namespace
+
+FileKind kindOfFile(const std::string& path) {
+  const std::filesystem::path file(path);
+  if (std::filesystem::is_directory(file) || file.extension() == ".onnx") return FileKind::model;
+  if (!std::ifstream(path))
+    throw Error(ErrorKind::input, "cannot be read", "check the name and the permissions")
+        .inFile(path);
+  if (isPlanFile(path)) return FileKind::plan;
+  return isModelConfig(path) ? FileKind::model : FileKind::cluster;
+}
+
+}  // namespace meshplan::gui

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starts the desktop app.
+int main() {}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gui/session.h"
+
+#include <QFileInfo>
+#include <QUndoCommand>
+#include <thread>
+
+#include "gui/file_kind.h"
+
+namespace meshplan::gui {
+
+/// From one shown plan to another.
+class Session::Edit : public QUndoCommand {
+ public:
+  Edit(Session& session, std::shared_ptr<const ShownPlan> to, const QString& text)
+      : QUndoCommand(text), session_(session), from_(session.shown()), to_(std::move(to)) {}
+  void redo() override { session_.setShown(to_); }
+  void undo() override { session_.setShown(from_); }
+
+ private:
+  Session& session_;
+  std::shared_ptr<const ShownPlan> from_, to_;
+};
+
+Session::Session(QObject* parent) : QObject(parent) {
+  connect(&jobs_, &Jobs::busyChanged, this, &Session::busyChanged);
+}
+
+Session::~Session() {
+  jobs_.disconnect(this);
+}
+
+void Session::fail(const Error& error) {
+  QString where = QString::fromStdString(error.file());
+  if (!error.place().empty())
+    where += (where.isEmpty() ? "" : ": ") + QString::fromStdString(error.place());
+  const QString problem = QString::fromStdString(error.problem());
+  Q_EMIT failed(where.isEmpty() ? problem : where + ": " + problem,
+                QString::fromStdString(error.remedy()));
+}
+
+Tell Session::tellFrom(const JobPointer& job) {
+  return [this, job](const Notice& notice) {
+    jobs_.post(job, [this, notice] { Q_EMIT noticed(QString::fromStdString(notice.text)); });
+  };
+}
+
+void Session::open(OpenRequest request) {
+  cancelSearch();
+  jobs_.cancel(Jobs::Lane::simulate);
+  jobs_.run<std::shared_ptr<const Document>>(
+      Jobs::Lane::load,
+      [this, request](const JobPointer& job) { return Document::open(request, tellFrom(job)); },
+      [this](std::shared_ptr<const Document> document) { opened(std::move(document)); },
+      [this](const Error& error) { fail(error); });
+}
+
+void Session::openFile(const QString& path) {
+  try {
+    OpenRequest request = document_ ? document_->request() : OpenRequest();
+    const std::string file = QFileInfo(path).absoluteFilePath().toStdString();
+    switch (kindOfFile(file)) {
+      case FileKind::plan:
+        request.planPath = file;
+        break;
+      case FileKind::cluster:
+        if (!document_)
+          throw Error(ErrorKind::usage, "a cluster alone cannot be planned",
+                      "open a model first, then this file")
+              .inFile(file);
+        request.planPath.clear();
+        request.clusterJson.clear();
+        request.globalBatch = 0;
+        request.cluster = file;
+        break;
+      case FileKind::model:
+        request.planPath.clear();
+        request.clusterJson.clear();
+        request.globalBatch = 0;
+        request.model = ModelRequest{};
+        request.model.source = file;
+    }
+    open(std::move(request));
+  } catch (const Error& error) {
+    fail(error);
+  }
+}
+
+void Session::opened(std::shared_ptr<const Document> document) {
+  document_ = std::move(document);
+  shown_.reset();
+  found_ = {};
+  pinned_.clear();
+  edits_.clear();
+  Q_EMIT documentChanged();
+  Q_EMIT shownChanged();
+  Q_EMIT foundChanged();
+  Q_EMIT pinnedChanged();
+  if (document_->plan())
+    edit(*document_->plan(), tr("Open a plan"));
+  else
+    startSearch();
+}
+
+void Session::startSearch(const QString& constraints) {
+  if (!document_) return;
+  SearchOptions options;
+  try {
+    options.filter = parseStrategy(constraints.toStdString());
+  } catch (const Error& error) {
+    return fail(error);
+  }
+  options.globalBatch = document_->globalBatch();
+  options.top = 200;
+  options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  search_ = {.running = true};
+  Q_EMIT searchChanged();
+  jobs_.run<SearchResult>(
+      Jobs::Lane::search,
+      [this, document = document_, options](const JobPointer& job) mutable {
+        options.stop = [&job] { return job->cancelled(); };
+        options.progress = [this, &job](const SearchProgress& p) {
+          jobs_.post(job, [this, p] {
+            search_ = {true, false, p.evaluated, p.simulated, p.toSimulate};
+            Q_EMIT searchChanged();
+          });
+        };
+        return searchPlans(document->context(), options);
+      },
+      [this](SearchResult result) { searched(std::move(result)); },
+      [this](const Error& error) {
+        search_ = {};
+        Q_EMIT searchChanged();
+        fail(error);
+      });
+}
+
+void Session::cancelSearch() {
+  if (!search_.running) return;
+  jobs_.cancel(Jobs::Lane::search);
+  search_ = {};
+  Q_EMIT searchChanged();
+}
+
+void Session::searched(SearchResult result) {
+  search_ = {false, result.complete, result.evaluated, result.simulated, 0};
+  found_ = std::move(result);
+  Q_EMIT searchChanged();
+  Q_EMIT foundChanged();
+  if (!found_.plans.empty()) return show(found_.plans.front(), tr("Search"));
+  if (found_.nearestMiss) show(*found_.nearestMiss, tr("Search"));
+  Q_EMIT failed(tr("No plan fits"), tr("take more or larger devices, or a smaller global batch"));
+}
+
+void Session::setShown(std::shared_ptr<const ShownPlan> shown) {
+  const bool other = shown && shown->document != document_;
+  if (other) document_ = shown->document;
+  shown_ = std::move(shown);
+  if (other) Q_EMIT documentChanged();
+  Q_EMIT shownChanged();
+}
+
+void Session::make(const QString& what, Make make) {
+  jobs_.run<std::shared_ptr<const ShownPlan>>(
+      Jobs::Lane::simulate, [make = std::move(make)](const JobPointer&) { return make(); },
+      [this, what](std::shared_ptr<const ShownPlan> shown) {
+        edits_.push(new Edit(*this, std::move(shown), what));
+      },
+      [this](const Error& error) { fail(error); });
+}
+
+void Session::show(const PlanReport& report, const QString& what) {
+  make(what, [document = document_, plan = report.plan, label = report.label] {
+    return showPlan(document, plan, label);
+  });
+}
+
+void Session::edit(const Plan& plan, const QString& what) {
+  make(what, [document = document_, plan] { return showPlan(document, plan, "edited"); });
+}
+
+void Session::tryStrategy(const QString& strategy, const QString& what) {
+  if (!document_) return;
+  make(what, [document = document_, text = strategy.toStdString()] {
+    const PlanReport report =
+        evaluateStrategy(document->context(), document->globalBatch(), parseStrategy(text));
+    return showPlan(document, report.plan, "tried");
+  });
+}
+
+void Session::tryScenario(const Scenario& scenario) {
+  if (!shown_) return;
+  make(tr("Change the cluster"), [shown = shown_, scenario] {
+    return showPlan(shown->document->in(scenario), shown->report.plan, shown->report.label);
+  });
+}
+
+void Session::pin() {
+  if (!shown_) return;
+  pinned_.push_back(shown_);
+  Q_EMIT pinnedChanged();
+}
+
+void Session::unpin(size_t index) {
+  if (index >= pinned_.size()) return;
+  pinned_.erase(pinned_.begin() + static_cast<ptrdiff_t>(index));
+  Q_EMIT pinnedChanged();
+}
+
+}  // namespace meshplan::gui

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <QObject>
+#include <QString>
+#include <QUndoStack>
+#include <memory>
+#include <vector>
+
+#include "gui/document.h"
+#include "gui/jobs.h"
+
+namespace meshplan::gui {
+
+/// How far a search is; all zero while none runs.
+struct SearchState {
+  bool running = false, complete = false;
+  uint64_t evaluated = 0, simulated = 0, toSimulate = 0;
+};
+
+/// The open document, its plans and the plan that all views show; everything slow runs beside the
+/// user interface. Views read it and ask it for changes; they never plan themselves.
+class Session : public QObject {
+  Q_OBJECT
+
+ public:
+  explicit Session(QObject* parent = nullptr);
+  ~Session() override;
+
+  /// Null until something is open.
+  const std::shared_ptr<const Document>& document() const { return document_; }
+  const std::shared_ptr<const ShownPlan>& shown() const { return shown_; }
+  /// What the last search found: plans, baselines, Pareto front.
+  const SearchResult& found() const { return found_; }
+  const SearchState& search() const { return search_; }
+  /// Plans that the user set aside to compare with.
+  const std::vector<std::shared_ptr<const ShownPlan>>& pinned() const { return pinned_; }
+  QUndoStack& edits() { return edits_; }
+  bool busy() const { return jobs_.busy(); }
+
+  /// Opens beside; then searches, or shows the plan that was opened. What was open stays until
+  /// then.
+  void open(OpenRequest request);
+  /// A model, plan or cluster file, told by its content. A cluster is taken for the open model.
+  void openFile(const QString& path);
+  /// `constraints` is what parseStrategy reads; Error(usage) becomes failed().
+  void startSearch(const QString& constraints = {});
+  void cancelSearch();
+
+  /// Shows a plan of the document, as an edit that can be undone; `what` names it.
+  void show(const PlanReport& report, const QString& what);
+  void edit(const Plan& plan, const QString& what);
+  /// The plan of a strategy (evaluateStrategy).
+  void tryStrategy(const QString& strategy, const QString& what);
+  /// The shown plan's strategy on a cluster that differs.
+  void tryScenario(const Scenario& scenario);
+  void pin();
+  void unpin(size_t index);
+
+ Q_SIGNALS:
+  void documentChanged();
+  void shownChanged();
+  void foundChanged();
+  void searchChanged();
+  void pinnedChanged();
+  void busyChanged();
+  void failed(const QString& problem, const QString& remedy);
+  void noticed(const QString& text);
+
+ private:
+  class Edit;
+
+  using Make = std::function<std::shared_ptr<const ShownPlan>()>;
+
+  void opened(std::shared_ptr<const Document> document);
+  void setShown(std::shared_ptr<const ShownPlan> shown);
+  /// Beside, then as an edit.
+  void make(const QString& what, Make make);
+  void searched(SearchResult result);
+  void fail(const Error& error);
+  Tell tellFrom(const JobPointer& job);
+
+  Jobs jobs_;
+  std::shared_ptr<const Document> document_;
+  std::shared_ptr<const ShownPlan> shown_;
+  SearchResult found_;
+  SearchState search_;
+  std::vector<std::shared_ptr<const ShownPlan>> pinned_;
+  QUndoStack edits_;
+};
+
+}  // namespace meshplan::gui
