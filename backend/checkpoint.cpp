@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <map>
+#include <sstream>
 
 #include "backend/checksum.h"
 #include "backend/parameter_values.h"
@@ -35,9 +37,14 @@ std::vector<TensorId> parametersOf(const Program& program) {
   return ids;
 }
 
+std::string scaleText(const LossScale& s) {
+  return fmt::format("{} {} {}", s.scale, s.goodSteps, s.skippedSteps);
+}
+
 /// What the metadata says, as one text.
-std::string summary(const CheckpointInfo& info) {
-  return fmt::format("{} {} {}", info.step, info.seed, info.fingerprint);
+std::string summary(const CheckpointInfo& info, const LossScale* scale) {
+  return fmt::format("{} {} {}", info.step, info.seed, info.fingerprint) +
+         (scale ? " " + scaleText(*scale) : std::string());
 }
 
 uint64_t sumOf(const NamedTensor& tensor) {
@@ -47,10 +54,10 @@ uint64_t sumOf(const NamedTensor& tensor) {
 }
 
 /// Of the summary and of all tensors in the order of their names.
-std::string checksums(const CheckpointInfo& info, std::vector<NamedTensor> tensors) {
+std::string checksums(const std::string& summary, std::vector<NamedTensor> tensors) {
   std::sort(tensors.begin(), tensors.end(),
             [](const NamedTensor& a, const NamedTensor& b) { return a.name < b.name; });
-  std::string text = fmt::format("{:016x}", checksum(summary(info)));
+  std::string text = fmt::format("{:016x}", checksum(summary));
   for (const NamedTensor& t : tensors) text += fmt::format("{:016x}", sumOf(t));
   return text;
 }
@@ -58,13 +65,16 @@ std::string checksums(const CheckpointInfo& info, std::vector<NamedTensor> tenso
 /// A file that `saveCheckpoint` wrote, checked as it is read.
 class CheckpointFile {
  public:
-  CheckpointFile(const SafetensorsFile& file, const std::string& path) : file_(file), path_(path) {
+  /// `scale` receives what an fp16 run is to go on with; null for other precisions.
+  CheckpointFile(const SafetensorsFile& file, const std::string& path, LossScale* scale)
+      : file_(file), path_(path) {
     info_.step = static_cast<int64_t>(number("step"));
     info_.seed = number("seed");
     info_.fingerprint = text("graph");
+    if (scale) *scale = readScale();
     sums_ = text("checksums");
     if (sums_.size() != (file.tensors().size() + 1) * kSum) reject("checksums are missing");
-    check(0, checksum(summary(info_)), "its metadata");
+    check(0, checksum(summary(info_, scale)), "its metadata");
   }
 
   const CheckpointInfo& info() const { return info_; }
@@ -106,6 +116,16 @@ class CheckpointFile {
     if (error != std::errc() || end != digits.data() + digits.size() || value > INT64_MAX)
       reject("its metadata has no number '" + key + "'");
     return value;
+  }
+
+  LossScale readScale() const {
+    const std::string words = text("loss_scale");
+    std::istringstream in(words);
+    LossScale s;
+    if (!(in >> s.scale >> s.goodSteps >> s.skippedSteps) || scaleText(s) != words ||
+        !(s.scale > 0))
+      reject("its metadata has no loss scale");
+    return s;
   }
 
   void check(size_t index, uint64_t sum, const std::string& what) const {
@@ -202,13 +222,16 @@ std::optional<Error> saveCheckpoint(Executor& executor, const std::string& path,
   if (world.rank() == 0) {
     std::vector<NamedTensor> tensors;
     for (size_t i = 0; i < values.size(); ++i) tensors.push_back({names[i], values[i].view()});
+    const LossScale* scale = executor.lossScale();
+    std::map<std::string, std::string> metadata{
+        {"format", kFormat},
+        {"step", std::to_string(info.step)},
+        {"seed", std::to_string(info.seed)},
+        {"graph", info.fingerprint},
+        {"checksums", checksums(summary(info, scale), tensors)}};
+    if (scale) metadata["loss_scale"] = scaleText(*scale);
     try {
-      writeSafetensors(path, tensors,
-                       {{"format", kFormat},
-                        {"step", std::to_string(info.step)},
-                        {"seed", std::to_string(info.seed)},
-                        {"graph", info.fingerprint},
-                        {"checksums", checksums(info, tensors)}});
+      writeSafetensors(path, tensors, metadata);
     } catch (const Error& e) {
       error = e;
     }
@@ -219,12 +242,14 @@ std::optional<Error> saveCheckpoint(Executor& executor, const std::string& path,
 CheckpointInfo loadCheckpoint(Executor& executor, const std::string& path,
                               const std::string& fingerprint) {
   const SafetensorsFile file(path);
-  const CheckpointFile checkpoint(file, path);
+  LossScale scale;
+  const CheckpointFile checkpoint(file, path, executor.lossScale() ? &scale : nullptr);
   if (checkpoint.info().fingerprint != fingerprint)
     throw Error(ErrorKind::input, "this is a checkpoint of another model",
                 "resume with the model and the settings that it was made with")
         .inFile(path);
   loadState(executor, checkpoint);
+  if (LossScale* own = executor.lossScale()) *own = scale;
   return checkpoint.info();
 }
 

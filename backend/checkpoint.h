@@ -12,8 +12,8 @@ namespace meshplan {
 
 /// A training run on disk: one safetensors file with whole tensors under the parameters' names
 /// (weights), with `.master`, `.momentum` and `.variance` behind them (state); in its metadata the
-/// step, the seed, the model's fingerprint and a checksum of each tensor. It fits every plan of the
-/// model in the same precision: each rank takes its part.
+/// step, the seed, the model's fingerprint, in fp16 the loss scale, and a checksum of each tensor.
+/// It fits every plan of the model in the same precision: each rank takes its part.
 struct CheckpointInfo {
   int64_t step = 0;  // steps done
   uint64_t seed = 0;

@@ -37,6 +37,7 @@ MemoryAccess accessOf(const void* begin, int64_t bytes, bool writes) {
 }
 
 bool movesParameters(const Binding& binding) {
+  if (binding.part == Binding::Part::overflow) return false;
   return binding.inputs[0].place != Operand::Place::buffer ||
          binding.outputs[0].place != Operand::Place::buffer;
 }
@@ -57,6 +58,7 @@ Executor::Executor(const Graph& graph, const Program& program, RankDevice& devic
       memory_(rankClass_, groups_, device),
       staging_(graph, program, groups_.coordinates(), device),
       collectives_(collectivesOn(device, std::make_index_sequence<kStreams>())) {
+  device_.computeIn(program.precision);
   for (const Call& call : rankClass_.calls) {
     const Routine& routine = program.routines[call.routine];
     if (routine.bindings.size() != routine.instructions.size())
@@ -117,14 +119,24 @@ double Executor::step(const StepInputs& inputs, const Options& options) {
   if (options.profiler) options.profiler->beginStep();
   seeds_ = seedsOf(options);
   order_.clear();
-  device_.beginStep({options.optimizer, seeds_});
+  beginScaled(options.optimizer);
   if (device_.hasStreams()) stageInputs(inputs);
   runOrReplay(step);
-  double loss = device_.endStep();
+  StepResult result = device_.endStep();
   if (options.profiler) options.profiler->endStep();
   checkArena();
-  groups_.world().allReduce(&loss, 1, DType::f64, ReduceOp::sum);
-  return loss;
+  groups_.world().allReduce(&result.loss, 1, DType::f64, ReduceOp::sum);
+  if (lossScale()) lossScale_.finishStep(result.overflowed);
+  return result.loss;
+}
+
+/// What is captured holds the scale it was captured with.
+void Executor::beginScaled(OptimizerSettings optimizer) {
+  const double scale = lossScale() ? lossScale_.scale : 1;
+  if (scale != scale_ && captured_ == Captured::step) captured_ = Captured::warm;
+  scale_ = scale;
+  optimizer.step -= lossScale_.skippedSteps;
+  device_.beginStep({optimizer, seeds_, scale_});
 }
 
 void Executor::runCalls(Step& step) {
@@ -249,6 +261,9 @@ void Executor::addParameterAccesses(const Site& site, std::vector<MemoryAccess>&
       if (updates && offset >= 0)
         accesses.push_back(accessOf(memory_.state(offset), stateBytes, true));
   };
+  if (updates || binding.part == Binding::Part::overflow)
+    if (float* const overflow = device_.overflow())
+      accesses.push_back(accessOf(overflow, sizeof *overflow, true));
   const bool shares =
       site.instruction().kind == Instruction::Kind::collective && movesParameters(binding);
   if (!updates && !shares) return;
@@ -284,6 +299,7 @@ void Executor::locate(const Step& step, const Site& site, const std::vector<Oper
 
 void Executor::compute(Step& step, const Site& site, Prepared& prepared) {
   const Binding& binding = site.binding();
+  if (binding.part == Binding::Part::overflow) return findOverflow(binding);
   if (site.routine.kind == Routine::Kind::update) return update(binding);
   if (binding.part == Binding::Part::copy)
     return collectives_[0].slice(groups_.over(binding.axis).rank(), prepared.inputs[0],
@@ -293,7 +309,7 @@ void Executor::compute(Step& step, const Site& site, Prepared& prepared) {
   call.inputs = prepared.inputs;
   call.outputs = prepared.outputs;
   call.axes = prepared.axes;
-  call.lossScale = 1.0 / static_cast<double>(program_.microBatches * program_.mesh.data);
+  call.lossScale = scale_ / static_cast<double>(program_.microBatches * program_.mesh.data);
   call.seedSlot = site.call.microBatch;
   call.seed = seeds_[static_cast<size_t>(call.seedSlot)];
   for (size_t o = 0; o < binding.outputs.size(); ++o) {
@@ -321,6 +337,8 @@ void Executor::collective(Step& step, const Site& site, Prepared& prepared) {
   const Instruction& in = site.instruction();
   const Binding& binding = site.binding();
   Communicator& group = groups_.of(in);
+  if (binding.part == Binding::Part::overflow)
+    return group.allReduce(device_.overflow(), 1, DType::f32, ReduceOp::max);
   TensorCollective& collective = collectives_[static_cast<size_t>(in.stream)];
   if (movesParameters(binding)) {
     for (size_t i = 0; i < binding.inputs.size(); ++i)
@@ -393,11 +411,19 @@ void Executor::update(const Binding& binding) {
   }
 }
 
+void Executor::findOverflow(const Binding& binding) {
+  for (const Operand& o : binding.inputs) {
+    const ParameterPlace& p = memory_.parameter(o.index);
+    device_.findOverflow(memory_.ownGradient(p), p.shareElements, p.gradientType);
+  }
+}
+
 /// What is shared out over ranks is looked at as the share that this rank keeps. Weights that are
 /// gathered are looked at by who reads them.
 void Executor::checkNumbers(NumberCheck& numbers, const Site& site, const Prepared& prepared) {
   const Instruction& in = site.instruction();
   const Binding& binding = site.binding();
+  if (binding.part == Binding::Part::overflow) return;
   const bool updates =
       site.routine.kind == Routine::Kind::update && in.kind == Instruction::Kind::compute;
   const bool shares = in.kind == Instruction::Kind::collective && movesParameters(binding);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backend/input_staging.h"
+#include "backend/loss_scale.h"
 #include "backend/number_check.h"
 #include "backend/profiler.h"
 #include "backend/rank_device.h"
@@ -36,8 +37,12 @@ class Executor {
     NumberCheck* numbers = nullptr;  // is told what every instruction left
   };
   /// Runs one training step and returns the mean loss over the global batch, the same on all ranks.
-  /// Throws Error(internal) when it used more or less of the arena than was planned.
+  /// In fp16 the loss is scaled, which the optimizer does not see. Throws Error(internal) when it
+  /// used more or less of the arena than was planned.
   double step(const StepInputs& inputs, const Options& options);
+
+  /// Of fp16 programs; null for all others.
+  LossScale* lossScale() { return program_.precision == Precision::fp16 ? &lossScale_ : nullptr; }
 
   RankMemory& memory() { return memory_; }
   RankGroups& groups() { return groups_; }
@@ -64,6 +69,7 @@ class Executor {
   double lossShareOf(OpId loss, const OperatorStrategy& strategy) const;
 
   std::vector<uint64_t> seedsOf(const Options& options) const;
+  void beginScaled(OptimizerSettings optimizer);
   void runCalls(Step& step);
   /// Runs the step, or captures it and runs it, or repeats what was captured.
   void runOrReplay(Step& step);
@@ -81,6 +87,7 @@ class Executor {
                        Communicator& group);
   void scatterGradient(Step& step, const ParameterPlace& p, void* whole, Communicator& group);
   void update(const Binding& binding);
+  void findOverflow(const Binding& binding);
   void transfer(const Site& site, const Prepared& prepared);
   void locate(const Step& step, const Site& site, Prepared& prepared);
   void locate(const Step& step, const Site& site, const std::vector<Operand>& operands,
@@ -99,6 +106,8 @@ class Executor {
   StreamOrder order_;
   std::vector<uint64_t> seeds_;  // of the step's micro-batches
   enum class Captured : uint8_t { nothing, warm, step } captured_ = Captured::nothing;
+  LossScale lossScale_;
+  double scale_ = 1;                                    // of the loss in this step
   std::map<uint32_t, std::vector<Prepared>> prepared_;  // by routine
 };
 

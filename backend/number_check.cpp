@@ -205,11 +205,17 @@ std::string NumberCheck::shared(std::string text, int finder) {
   return text;
 }
 
+void NumberCheck::forget() {
+  first_.reset();
+  firstNaN_.clear();
+  nan_ = weightsFailed_ = false;
+}
+
 void NumberCheck::finishStep(int64_t step, double loss) {
   const bool failed = anyFailed(loss);
-  const std::optional<Finding> mine = std::exchange(first_, {});
-  const std::string nan = std::exchange(firstNaN_, {});
-  nan_ = weightsFailed_ = false;
+  const std::optional<Finding> mine = first_;
+  const std::string nan = firstNaN_;
+  forget();
   if (!failed) return;
   const Order own = mine ? mine->order : Order{kNothing, 0, 0, 0, 0, 0, world_.rank()};
   std::vector<Order> all(static_cast<size_t>(world_.size()));

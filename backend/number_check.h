@@ -50,6 +50,8 @@ class NumberCheck {
   void updated(const Site& site, TensorId parameter, const TensorView& gradient,
                const TensorView& weights);
 
+  /// Of a step whose gradients were meant to overflow, and changed nothing.
+  void forget();
   /// Every rank calls it after a step. Throws Error(runtime), the same on all ranks, if the step
   /// has failed on any: what computed the first such values, before what summed, before what moved
   /// them; then in the order of the step, then of the ranks.

@@ -62,6 +62,7 @@ uint64_t programHash(const Graph& graph, const Program& program) {
   for (MeshAxis a : {MeshAxis::tensor, MeshAxis::expert, MeshAxis::data, MeshAxis::pipeline})
     hash.add(program.mesh.size(a));
   hash.add(program.microBatches);
+  hash.add(program.precision);
   for (const Routine& routine : program.routines) {
     for (const Instruction& in : routine.instructions) addInstruction(hash, graph, in);
     for (const Binding& b : routine.bindings) {

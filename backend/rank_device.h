@@ -15,6 +15,12 @@ namespace meshplan {
 struct StepValues {
   OptimizerSettings optimizer;
   std::span<const uint64_t> seeds;
+  double lossScale = 1;  // that gradients carry (fp16); `update` takes it out
+};
+
+struct StepResult {
+  double loss = 0;
+  bool overflowed = false;  // and nothing was updated
 };
 
 /// What an executor needs of the hardware of one rank: memory and kernels. Calls of one device come
@@ -39,9 +45,18 @@ class RankDevice {
   /// sum[i] += part[i].
   virtual void add(void* sum, const void* part, int64_t count, DType type) = 0;
 
+  /// What the program computes in, told before its first step: tf32 allows products of fp32 tensors
+  /// to be made in tf32. Throws Error(usage) when the device cannot.
+  virtual void computeIn(Precision precision) = 0;
+
   virtual void run(const KernelCall& call) = 0;
-  /// By the settings of the step.
+  /// By the settings of the step; nothing once `overflow` is set.
   virtual void update(const ParameterUpdate& update) = 0;
+
+  /// Sets `overflow` when an element is not finite.
+  virtual void findOverflow(const void* gradient, int64_t count, DType type) = 0;
+  /// One fp32 number in the device's memory, 0 when a step begins. Null where nothing is scaled.
+  virtual float* overflow() = 0;
 
   // A cross-entropy whose vocabulary is split over ranks (planner/split_loss.h). Statistics are
   // [ranks, rows..., 3]; `call` is that of the whole operator.
@@ -52,8 +67,8 @@ class RankDevice {
   virtual void beginStep(const StepValues& values) = 0;
   /// Counts `share` times this value in the step's loss.
   virtual void addLoss(const TensorView& value, double share) = 0;
-  /// Waits for all work of the step and returns its loss.
-  virtual double endStep() = 0;
+  /// Waits for all work of the step.
+  virtual StepResult endStep() = 0;
 
   // Streams. What is issued goes to the one in use.
   virtual bool hasStreams() const = 0;

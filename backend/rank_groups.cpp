@@ -57,6 +57,7 @@ RankGroups::RankGroups(const Program& program, Communicator& world, Communicator
        {MeshAxes(MeshAxis::tensor), MeshAxes(MeshAxis::expert), MeshAxes(MeshAxis::data),
         MeshAxis::data | MeshAxis::expert, MeshAxes(MeshAxis::pipeline)})
     groups_[axes.bits] = data.split(colourOf(mesh_, coordinates_, axes));
+  if (program.precision == Precision::fp16) groups_[kWorldAxes.bits] = data.split(0);
   for (const auto& [parameter, stages] : tiedParameters(program)) {
     const bool takesPart = stages.count(stage()) > 0;
     const int others = static_cast<int>(mesh_.ranks()) + world.rank();

@@ -38,10 +38,29 @@ const HostTensor* find(const TrainingSettings& settings, const std::string& name
   return found == settings.modelValues->end() ? nullptr : &found->second;
 }
 
+/// What gradients that overflow in fp16 hold is no fault.
+StepReport runStep(Executor& executor, const StepInputs& inputs, const Executor::Options& options) {
+  StepReport done;
+  done.step = options.optimizer.step;
+  const LossScale* scale = executor.lossScale();
+  const int64_t skipped = scale ? scale->skippedSteps : 0;
+  if (scale) done.lossScale = scale->scale;
+  const auto begin = Clock::now();
+  done.loss = executor.step(inputs, options);
+  done.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  done.arena = executor.memory().used();
+  done.skipped = scale && scale->skippedSteps > skipped;
+  if (!options.numbers) return done;
+  if (done.skipped && std::isfinite(done.loss)) options.numbers->forget();
+  options.numbers->finishStep(done.step, done.loss);
+  return done;
+}
+
 /// Steps done before this run.
 CheckpointInfo start(Executor& executor, const TrainingTask& task,
                      const TrainingSettings& settings) {
   if (!settings.resume.empty()) return loadCheckpoint(executor, settings.resume, task.fingerprint);
+  if (LossScale* scale = executor.lossScale()) *scale = {};
   if (!settings.weights.empty())
     loadWeights(executor, settings.weights);
   else
@@ -85,7 +104,7 @@ void findOrigin(Executor& executor, const TrainingTask& task, TrainingSettings s
   while (info.step < failed) {
     const StepInputs inputs = constants.with(data.batch(info.step));
     options.optimizer.step = ++info.step;
-    numbers.finishStep(info.step, executor.step(inputs, options));
+    runStep(executor, inputs, options);
   }
 }
 
@@ -117,20 +136,17 @@ void trainRank(const TrainingTask& task, const TrainingSettings& settings, RankP
   Trained trained;
   for (bool goOn = true; goOn && info.step < last;) {
     const StepInputs inputs = constants.with(data.batch(info.step));
-    const int64_t done = info.step - first - settings.recorded.first;
-    options.profiler = done >= 0 && done < settings.recorded.count ? settings.profiler : nullptr;
-    if (settings.profiler && done == settings.recorded.count) settings.profiler->finish();
+    const int64_t nth = info.step - first - settings.recorded.first;
+    options.profiler = nth >= 0 && nth < settings.recorded.count ? settings.profiler : nullptr;
+    if (settings.profiler && nth == settings.recorded.count) settings.profiler->finish();
     options.optimizer.step = ++info.step;
-    const auto begin = Clock::now();
-    const double loss = executor.step(inputs, options);
-    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-    if (settings.checkNumbers) numbers.finishStep(info.step, loss);
+    const StepReport done = runStep(executor, inputs, options);
     ++trained.steps;
-    trained.seconds += seconds;
-    if (!std::isfinite(loss))
+    trained.seconds += done.seconds;
+    if (!std::isfinite(done.loss))
       findOrigin(executor, task, settings, trained, data, constants, numbers, info.step);
-    checkLoss(loss, info.step);
-    goOn = agreedToGoOn(world, report({info.step, loss, seconds, executor.memory().used()}));
+    checkLoss(done.loss, info.step);
+    goOn = agreedToGoOn(world, report(done));
     saved = !settings.checkpoint.empty() && settings.checkpointEvery > 0 &&
             info.step % settings.checkpointEvery == 0 && save(executor, settings, info);
     if (saved) trained = {true};

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "backend/communicator.h"
@@ -47,6 +48,9 @@ struct StepReport {
   double loss = 0;
   double seconds = 0;
   Bytes arena;  // that this rank has used so far
+  /// Of an fp16 step: its loss scale, and whether gradients overflowed, so that no weights changed.
+  std::optional<double> lossScale = {};
+  bool skipped = false;
 };
 
 /// Trains on one rank; every rank of the world calls it with the same task and settings. `report`

@@ -46,9 +46,11 @@ void TrainingLog::add(const StepReport& report) {
   steps_.push_back(report);
   const auto done = static_cast<int64_t>(steps_.size());
   const auto samples = static_cast<double>(chosen_.report.plan.globalBatch);
-  const std::string line =
+  std::string line =
       fmt::format("step {}  loss {:.4f}  {}  {} samples/s", report.step, report.loss,
                   secondsText(Seconds(report.seconds)), groupedText(samples / report.seconds));
+  if (report.lossScale) line += fmt::format("  loss scale {}", *report.lossScale);
+  if (report.skipped) line += ", overflow: weights unchanged";
   const bool logs =
       done % arguments_.logEvery == 0 || done == arguments_.settings.steps || done == 1;
   if (logs && !arguments_.quiet && arguments_.format.format() != Format::json) log(line);
@@ -94,8 +96,12 @@ void TrainingLog::printJson(const RunMeasurement* run) const {
                        {"profiling_overhead", run->profilingOverhead}};
   }
   out["steps"] = nlohmann::ordered_json::array();
-  for (const StepReport& s : steps_)
-    out["steps"].push_back({{"step", s.step}, {"loss", s.loss}, {"seconds", s.seconds}});
+  for (const StepReport& s : steps_) {
+    nlohmann::ordered_json& step = out["steps"].emplace_back();
+    step = {{"step", s.step}, {"loss", s.loss}, {"seconds", s.seconds}};
+    if (s.lossScale) step["loss_scale"] = *s.lossScale;
+    if (s.lossScale) step["skipped"] = s.skipped;
+  }
   print(dumpJson(out));
 }
 

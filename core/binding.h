@@ -41,8 +41,10 @@ struct Binding {
   int8_t cut = -1, join = -1;
   /// compute: `copy` takes this rank's part `cut` of its one input (sliced over `axis`).
   /// `statistics` of a cross-entropy's local vocabulary are made, then merged into the loss by
-  /// `finish`; the gradient reads the merged ones as its last input.
-  enum class Part : uint8_t { whole, copy, statistics, finish };
+  /// `finish`; the gradient reads the merged ones as its last input. `overflow` (fp16) looks
+  /// whether its inputs, gradients, are finite; a collective of that part, without operands, tells
+  /// all ranks what any has found.
+  enum class Part : uint8_t { whole, copy, statistics, finish, overflow };
   Part part = Part::whole;
   MeshAxis axis = MeshAxis::tensor;
 };

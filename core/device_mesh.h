@@ -33,6 +33,9 @@ struct MeshAxes {
 constexpr MeshAxes operator|(MeshAxis a, MeshAxis b) {
   return MeshAxes(a) | MeshAxes(b);
 }
+/// Of all ranks.
+inline constexpr MeshAxes kWorldAxes =
+    MeshAxis::tensor | MeshAxis::expert | MeshAxis::data | MeshAxis::pipeline;
 
 using MeshCoordinates = std::array<int64_t, kMeshAxes>;  // indexed by MeshAxis
 

@@ -11,6 +11,7 @@
 #include "core/collective.h"
 #include "core/device_mesh.h"
 #include "core/ids.h"
+#include "core/training.h"
 #include "core/work.h"
 
 namespace meshplan {
@@ -134,7 +135,8 @@ struct RankClass {
 struct Program {
   MeshShape mesh;
   int64_t microBatches = 1;
-  bool overlapTensor = false;  // as Plan::overlapTensor
+  Precision precision = Precision::fp32;  // of the plan's training
+  bool overlapTensor = false;             // as Plan::overlapTensor
   std::vector<Routine> routines;
   std::vector<RankClass> rankClasses;  // by stage
   std::vector<OperatorWork> work;      // distinct local work

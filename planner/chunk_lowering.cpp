@@ -48,7 +48,7 @@ class ChunkLowering {
       backwards.push_back(&*result.backwardLast);
     }
     finishLifetimes(result.forward, backwards, buffers_);
-    result.update = lowerUpdate(model_, plan_, layers_, chunk_, parameters_.all());
+    result.updates = lowerUpdate(model_, plan_, layers_, chunk_, parameters_.all());
     result.parameters = parameters_.all();
     return result;
   }

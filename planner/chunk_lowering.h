@@ -7,6 +7,7 @@
 #include "core/plan.h"
 #include "core/program.h"
 #include "planner/chunk_parameters.h"
+#include "planner/update_lowering.h"
 
 namespace meshplan {
 
@@ -15,7 +16,7 @@ namespace meshplan {
 struct ChunkRoutines {
   Routine forward, backward;
   std::optional<Routine> backwardLast;
-  Routine update;
+  UpdateRoutines updates;
   std::vector<LocalParameter> parameters;
 };
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "core/error.h"
 #include "planner/arena.h"
@@ -22,6 +23,7 @@ Error contradiction(std::string problem, std::string remedy) {
 /// Where the routines of a chunk went in Program::routines.
 struct ChunkIndex {
   uint32_t forward, backward, backwardLast, update;
+  std::optional<uint32_t> check;
 };
 
 constexpr int64_t kAlignment = 256;  // of cudaMalloc
@@ -114,8 +116,9 @@ void addReserve(RankClass& rankClass, const MemoryReserve& reserve) {
   addResident(rankClass, "matrix workspace", reserve.workspace, MemoryCategory::workspace);
 }
 
+/// `overflow`: the routine that stands between checks and updates.
 std::vector<Call> callsOf(const Plan& plan, const Program& program, int64_t stage,
-                          const std::vector<ChunkIndex>& chunks) {
+                          const std::vector<ChunkIndex>& chunks, std::optional<uint32_t> overflow) {
   const auto order = pipelineOrder(plan.schedule, stage, plan.mesh.pipeline, plan.microBatches(),
                                    plan.virtualStages);
   std::vector<int64_t> backwardsLeft(static_cast<size_t>(plan.virtualStages), plan.microBatches());
@@ -129,10 +132,15 @@ std::vector<Call> callsOf(const Plan& plan, const Program& program, int64_t stag
                                                                       : chunks[chunk].backward;
     calls.push_back({routine, step.microBatch});
   }
-  for (int64_t v = 0; v < plan.virtualStages; ++v) {
-    const uint32_t update = chunks[static_cast<size_t>(v * plan.mesh.pipeline + stage)].update;
-    if (!program.routines[update].instructions.empty()) calls.push_back({update, 0});
-  }
+  const auto add = [&](std::optional<uint32_t> routine) {
+    if (routine && !program.routines[*routine].instructions.empty()) calls.push_back({*routine, 0});
+  };
+  const auto ofChunk = [&](int64_t v) {
+    return chunks[static_cast<size_t>(v * plan.mesh.pipeline + stage)];
+  };
+  for (int64_t v = 0; v < plan.virtualStages; ++v) add(ofChunk(v).check);
+  add(overflow);
+  for (int64_t v = 0; v < plan.virtualStages; ++v) add(ofChunk(v).update);
   return calls;
 }
 
@@ -239,6 +247,7 @@ Program lower(const TrainingModel& model, const Plan& plan, const MemoryReserve&
   Program program;
   program.mesh = plan.mesh;
   program.microBatches = plan.microBatches();
+  program.precision = plan.training.precision;
   program.overlapTensor = plan.overlapTensor;
   LayerCache layers(model, plan.strategies,
                     {plan.mesh.tensor, plan.mesh.expert, plan.microBatch * plan.mesh.expert},
@@ -264,11 +273,16 @@ Program lower(const TrainingModel& model, const Plan& plan, const MemoryReserve&
     index.forward = add(std::move(r.forward));
     index.backward = add(std::move(r.backward));
     index.backwardLast = r.backwardLast ? add(std::move(*r.backwardLast)) : index.backward;
-    index.update = add(std::move(r.update));
+    if (r.updates.check) index.check = add(std::move(*r.updates.check));
+    index.update = add(std::move(r.updates.update));
     chunks.push_back(index);
   }
-  for (RankClass& rankClass : program.rankClasses)
-    rankClass.calls = callsOf(plan, program, rankClass.stage, chunks);
+  for (RankClass& rankClass : program.rankClasses) {
+    std::optional<uint32_t> overflow;
+    if (auto routine = lowerOverflow(plan, layers, rankClass.stage))
+      overflow = add(std::move(*routine));
+    rankClass.calls = callsOf(plan, program, rankClass.stage, chunks, overflow);
+  }
   program.work = layers.takeWork();
   if (purpose == LoweredFor::execution) planOffsets(program);
   return program;

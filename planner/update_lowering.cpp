@@ -2,6 +2,7 @@
 #include "planner/update_lowering.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "planner/operator_binding.h"
 #include "planner/routine_builder.h"
@@ -48,6 +49,19 @@ OperatorWork updateWork(const Plan& plan, const std::vector<LocalParameter>& par
   return work;
 }
 
+/// Reads the gradients once.
+OperatorWork overflowWork(const std::vector<LocalParameter>& parameters) {
+  OperatorWork work;
+  work.def = &operatorDef("Update");
+  work.phase = Phase::update;
+  for (const LocalParameter& p : parameters) {
+    const double share = static_cast<double>(p.type.elements()) / static_cast<double>(p.shares);
+    work.bytes += share * static_cast<double>(dtypeBytes(p.gradientType));
+    work.flops += share;
+  }
+  return work;
+}
+
 Bytes gradientShare(const LocalParameter& p) {
   return Bytes(p.shareElements * dtypeBytes(p.gradientType));
 }
@@ -66,17 +80,13 @@ struct Gathered {
   }
 };
 
-}  // namespace
+bool scalesLoss(const Plan& plan) {
+  return plan.training.precision == Precision::fp16;
+}
 
-Routine lowerUpdate(const TrainingModel& model, const Plan& plan, LayerCache& layers, int64_t chunk,
-                    std::vector<LocalParameter> parameters) {
-  parameters.erase(std::remove_if(parameters.begin(), parameters.end(),
-                                  [](const LocalParameter& p) { return !p.owned; }),
-                   parameters.end());
-  std::vector<Buffer> buffers;
-  RoutineBuilder builder(Routine::Kind::update, chunk, layers, buffers);
-  if (parameters.empty()) return builder.routine();
-
+/// Returns the instructions that sum up what is still Partial.
+std::vector<int32_t> addSums(RoutineBuilder& builder, const TrainingModel& model, const Plan& plan,
+                             const std::vector<LocalParameter>& parameters) {
   using Place = Operand::Place;
   std::vector<int32_t> summed;
   Gathered partial;
@@ -96,24 +106,70 @@ Routine lowerUpdate(const TrainingModel& model, const Plan& plan, LayerCache& la
     tied.participants = static_cast<int32_t>(stages.size());
     summed.push_back(builder.add(std::move(tied), summed, std::move(gradient.binding)));
   }
+  return summed;
+}
 
-  Instruction update;
-  Gathered updates;
-  for (const LocalParameter& p : parameters) updates.add(builder, Place::weights, p, {});
-  update.op = model.updateOf[parameters.front().tensor.index()];
-  update.work = layers.addWork(updateWork(plan, parameters));
-  update.drains = kCollectives;
-  const int32_t updated = builder.add(std::move(update), summed, std::move(updates.binding));
-  if (plan.zeroStage == 1 || plan.zeroStage == 2)
-    for (MeshAxes replicas : {MeshAxes(MeshAxis::data), MeshAxis::data | MeshAxis::expert}) {
-      Gathered weights;
-      for (const LocalParameter& p : parameters)
-        if (p.replicas == replicas) weights.add(builder, Place::weights, p, p.weightBytes());
-      if (weights.bytes.value > 0 && plan.mesh.size(replicas) > 1)
-        builder.add(collective(CollectiveKind::allGather, replicas, weights.bytes), {updated},
-                    std::move(weights.binding));
-    }
-  return builder.routine();
+/// One pass over all parameters, of `place` for the executor.
+int32_t addPass(RoutineBuilder& builder, const TrainingModel& model, uint32_t work,
+                Operand::Place place, Binding::Part part,
+                const std::vector<LocalParameter>& parameters, const std::vector<int32_t>& waits) {
+  Instruction pass;
+  Gathered visited;
+  for (const LocalParameter& p : parameters) visited.add(builder, place, p, {});
+  visited.binding.part = part;
+  pass.op = model.updateOf[parameters.front().tensor.index()];
+  pass.work = work;
+  pass.drains = kCollectives;
+  return builder.add(std::move(pass), waits, std::move(visited.binding));
+}
+
+void addGathers(RoutineBuilder& builder, const Plan& plan,
+                const std::vector<LocalParameter>& parameters, int32_t updated) {
+  for (MeshAxes replicas : {MeshAxes(MeshAxis::data), MeshAxis::data | MeshAxis::expert}) {
+    Gathered weights;
+    for (const LocalParameter& p : parameters)
+      if (p.replicas == replicas) weights.add(builder, Operand::Place::weights, p, p.weightBytes());
+    if (weights.bytes.value > 0 && plan.mesh.size(replicas) > 1)
+      builder.add(collective(CollectiveKind::allGather, replicas, weights.bytes), {updated},
+                  std::move(weights.binding));
+  }
+}
+
+}  // namespace
+
+UpdateRoutines lowerUpdate(const TrainingModel& model, const Plan& plan, LayerCache& layers,
+                           int64_t chunk, std::vector<LocalParameter> parameters) {
+  parameters.erase(std::remove_if(parameters.begin(), parameters.end(),
+                                  [](const LocalParameter& p) { return !p.owned; }),
+                   parameters.end());
+  std::vector<Buffer> buffers;
+  RoutineBuilder check(Routine::Kind::update, chunk, layers, buffers),
+      update(Routine::Kind::update, chunk, layers, buffers);
+  if (parameters.empty()) return {{}, update.routine()};
+
+  const bool scaled = scalesLoss(plan);
+  std::vector<int32_t> summed = addSums(scaled ? check : update, model, plan, parameters);
+  if (scaled)
+    addPass(check, model, layers.addWork(overflowWork(parameters)), Operand::Place::gradient,
+            Binding::Part::overflow, parameters, std::exchange(summed, {}));
+  const int32_t updated =
+      addPass(update, model, layers.addWork(updateWork(plan, parameters)), Operand::Place::weights,
+              Binding::Part::whole, parameters, summed);
+  if (plan.zeroStage == 1 || plan.zeroStage == 2) addGathers(update, plan, parameters, updated);
+  UpdateRoutines routines{{}, std::move(update.routine())};
+  if (scaled) routines.check = std::move(check.routine());
+  return routines;
+}
+
+std::optional<Routine> lowerOverflow(const Plan& plan, LayerCache& layers, int64_t stage) {
+  if (!scalesLoss(plan) || plan.mesh.ranks() == 1) return std::nullopt;
+  std::vector<Buffer> buffers;
+  RoutineBuilder builder(Routine::Kind::update, stage, layers, buffers);
+  Binding binding;
+  binding.part = Binding::Part::overflow;
+  builder.add(collective(CollectiveKind::allReduce, kWorldAxes, Bytes(sizeof(float))), {},
+              std::move(binding));
+  return std::move(builder.routine());
 }
 
 }  // namespace meshplan

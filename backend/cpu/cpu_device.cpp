@@ -61,12 +61,22 @@ void CpuDevice::add(void* sum, const void* part, int64_t count, DType type) {
               "use --gradient-dtype fp32");
 }
 
+void CpuDevice::computeIn(Precision precision) {
+  if (precision == Precision::fp16)
+    throw Error(ErrorKind::usage, "the processor does not train in fp16",
+                "use --precision bf16, or a GPU");
+}
+
 void CpuDevice::run(const KernelCall& call) {
   runCpuKernel(context_, call);
 }
 
 void CpuDevice::update(const ParameterUpdate& update) {
   updateParameters(context_, settings_, update);
+}
+
+void CpuDevice::findOverflow(const void*, int64_t, DType) {
+  throw Error(ErrorKind::internal, "the processor does not scale losses");
 }
 
 void CpuDevice::lossStatistics(const KernelCall& call, const TensorView& statistics) {

@@ -22,14 +22,17 @@ class CpuDevice : public RankDevice {
   void upload(void* to, const void* hostFrom, int64_t bytes) override;
   void download(void* hostTo, const void* from, int64_t bytes) override;
   void add(void* sum, const void* part, int64_t count, DType type) override;
+  void computeIn(Precision precision) override;
   void run(const KernelCall& call) override;
   void update(const ParameterUpdate& update) override;
+  void findOverflow(const void* gradient, int64_t count, DType type) override;
+  float* overflow() override { return nullptr; }
   void lossStatistics(const KernelCall& call, const TensorView& statistics) override;
   void lossFinish(const KernelCall& call, const TensorView& statistics) override;
   void lossGradient(const KernelCall& call, const TensorView& statistics) override;
   void beginStep(const StepValues& values) override;
   void addLoss(const TensorView& value, double share) override;
-  double endStep() override { return loss_; }
+  StepResult endStep() override { return {loss_}; }
 
   bool hasStreams() const override { return false; }
   void use(Stream) override {}

@@ -130,7 +130,9 @@ void* CudaContext::scratch(int64_t bytes, int purpose) {
 
 void CudaContext::setStepValues(const StepValues& values) {
   optimizer_ = values.optimizer.kind;
-  *pinnedValues_ = {optimizer::Rates<double>(values.optimizer), 0, {}};
+  *pinnedValues_ = {};
+  pinnedValues_->rates = optimizer::Rates<double>(values.optimizer);
+  pinnedValues_->unscale = static_cast<float>(1 / values.lossScale);
   const auto count = static_cast<int64_t>(values.seeds.size());
   if (count > seedCount_) {
     const auto bytes = static_cast<int64_t>(values.seeds.size_bytes());
@@ -148,14 +150,14 @@ void CudaContext::setStepValues(const StepValues& values) {
           "cudaMemcpyAsync");
 }
 
-double CudaContext::finishStep() {
+StepResult CudaContext::finishStep() {
   synchronize();
   check(cudaMemcpyAsync(pinnedValues_, values_, sizeof *values_, cudaMemcpyDeviceToHost,
                         stream(Stream::compute)),
         "cudaMemcpyAsync");
   check(cudaStreamSynchronize(stream(Stream::compute)), "cudaStreamSynchronize");
   if (pinnedValues_->wrong.count > 0) throw wrongIndex(pinnedValues_->wrong);
-  return pinnedValues_->loss;
+  return {pinnedValues_->loss, pinnedValues_->overflow != 0};
 }
 
 void CudaContext::beginCapture() {

@@ -32,6 +32,8 @@ struct WrongIndex {
 struct DeviceStepValues {
   optimizer::Rates<double> rates;
   double loss = 0;
+  float unscale = 1;   // takes the loss scale out of gradients
+  float overflow = 0;  // not 0: they are not finite
   WrongIndex wrong;
 };
 
@@ -82,9 +84,9 @@ class CudaContext {
   DeviceStepValues* stepValues() const { return values_; }
   void setStepValues(const StepValues& values);
   OptimizerKind optimizer() const { return optimizer_; }
-  /// Waits for all work; what kernels added to DeviceStepValues::loss. Error(runtime) naming the
-  /// operator that met a WrongIndex.
-  double finishStep();
+  /// Waits for all work; what kernels left in DeviceStepValues. Error(runtime) naming the operator
+  /// that met a WrongIndex.
+  StepResult finishStep();
 
   void beginCapture();
   void endCapture();

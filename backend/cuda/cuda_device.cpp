@@ -3,6 +3,7 @@
 
 #include "backend/cuda/cuda_kernels.h"
 #include "backend/cuda/cuda_transfers.h"
+#include "backend/cuda/matrix.h"
 #include "backend/cuda/parameter_kernels.h"
 #include "backend/cuda/split_loss_kernels.h"
 
@@ -44,12 +45,20 @@ void CudaDevice::add(void* sum, const void* part, int64_t count, DType type) {
   addElements(context_, sum, part, count, type);
 }
 
+void CudaDevice::computeIn(Precision precision) {
+  context_.kept<MatrixSettings>().tf32 = precision == Precision::tf32;
+}
+
 void CudaDevice::run(const KernelCall& call) {
   runCudaKernel(context_, call);
 }
 
 void CudaDevice::update(const ParameterUpdate& update) {
   updateParameters(context_, update);
+}
+
+void CudaDevice::findOverflow(const void* gradient, int64_t count, DType type) {
+  meshplan::findOverflow(context_, gradient, count, type);
 }
 
 void CudaDevice::lossStatistics(const KernelCall& call, const TensorView& statistics) {

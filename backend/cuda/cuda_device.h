@@ -17,14 +17,17 @@ class CudaDevice : public RankDevice {
   void upload(void* to, const void* hostFrom, int64_t bytes) override;
   void download(void* hostTo, const void* from, int64_t bytes) override;
   void add(void* sum, const void* part, int64_t count, DType type) override;
+  void computeIn(Precision precision) override;
   void run(const KernelCall& call) override;
   void update(const ParameterUpdate& update) override;
+  void findOverflow(const void* gradient, int64_t count, DType type) override;
+  float* overflow() override { return &context_.stepValues()->overflow; }
   void lossStatistics(const KernelCall& call, const TensorView& statistics) override;
   void lossFinish(const KernelCall& call, const TensorView& statistics) override;
   void lossGradient(const KernelCall& call, const TensorView& statistics) override;
   void beginStep(const StepValues& values) override { context_.setStepValues(values); }
   void addLoss(const TensorView& value, double share) override;
-  double endStep() override { return context_.finishStep(); }
+  StepResult endStep() override { return context_.finishStep(); }
 
   bool hasStreams() const override { return true; }
   void use(Stream stream) override { context_.use(stream); }

@@ -217,6 +217,7 @@ double ClosedForm::updateTime(const Candidate& c, const StageSums& s) const {
   update.accumulated = elements * gradientBytes_;
   update.bytes =
       elements * (gradientBytes_ + 8 + weightBytes_ + 8.0 * optimizerStates(t.optimizer));
+  if (t.precision == Precision::fp16) update.bytes += elements * gradientBytes_;  // for overflows
   return context_.cost.operatorTime(update).time.value;
 }
 

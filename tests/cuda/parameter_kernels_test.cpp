@@ -91,6 +91,61 @@ INSTANTIATE_TEST_SUITE_P(
                                      OptimizerKind::adam, OptimizerKind::adamw),
                      testing::Range<size_t>(0, 7), testing::Values<int64_t>(1, 4, 1003)));
 
+TEST(Fp16Updates, TakeTheLossScaleOutOfTheGradient) {
+  MESHPLAN_NEEDS_GPU();
+  CudaContext context(0, 0);
+  CpuContext host(1);
+  constexpr double kScale = 1024;
+  constexpr int64_t kCount = 1003;
+  const OptimizerSettings settings;
+  for (const DType gradient : {DType::f32, DType::f16}) {
+    StepValues values{settings, {}};
+    values.lossScale = kScale;
+    context.setStepValues(values);
+    const Both g = onBoth(context, gradient, kCount, 2), m = onBoth(context, DType::f32, kCount, 3),
+               v = onBoth(context, DType::f32, kCount, 4),
+               master = onBoth(context, DType::f32, kCount, 5),
+               w = onBoth(context, DType::f16, kCount, 1);
+    std::vector<double> unscaled = g.host.values();
+    for (double& x : unscaled) x /= kScale;
+    const Array plain({DType::f32, {kCount}}, unscaled);
+    updateParameters(host, settings,
+                     {.weights = master.host.view().data,
+                      .gradient = plain.view().data,
+                      .states = {m.host.view().data, v.host.view().data},
+                      .count = kCount});
+    updateParameters(context, {.weights = w.device,
+                               .weightsType = DType::f16,
+                               .gradient = g.device,
+                               .gradientType = gradient,
+                               .states = {m.device, v.device},
+                               .master = master.device,
+                               .count = kCount});
+    for (const Both* b : {&m, &v, &master}) EXPECT_LE(difference(context, *b), 1e-6);
+    const Both rounded{Array({DType::f16, {kCount}}, master.host.values()), w.device};
+    EXPECT_LE(difference(context, rounded), 1e-3);
+  }
+}
+
+TEST(FindOverflow, FindsOneNumberThatIsNotFiniteAnywhere) {
+  MESHPLAN_NEEDS_GPU();
+  CudaContext context(0, 0);
+  for (const DType type : {DType::f32, DType::f16})
+    for (const int64_t count : {1, 8, 1003})
+      for (const int64_t at : {int64_t{0}, count / 2, count - 1, count})
+        for (const double bad : {double{INFINITY}, -double{INFINITY}, double{NAN}}) {
+          context.setStepValues({});
+          std::vector<double> values(static_cast<size_t>(count), 65504);
+          if (at < count) values[static_cast<size_t>(at)] = bad;
+          const Array host({type, {count}}, values);
+          void* device = context.allocate(host.type().bytes().value, "a test");
+          uploadBytes(context, device, host.view().data, host.type().bytes().value);
+          findOverflow(context, device, count, type);
+          EXPECT_EQ(context.finishStep().overflowed, at < count)
+              << dtypeName(type) << " " << bad << " at " << at << " of " << count;
+        }
+}
+
 TEST(AddElements, AddsEveryElementOfEveryType) {
   MESHPLAN_NEEDS_GPU();
   CudaContext context(0, 0);
@@ -116,7 +171,7 @@ TEST(AddToLoss, AddsSharesInTurn) {
     uploadBytes(context, at, loss->view().data, loss->type().bytes().value);
     addToLoss(context, {at, loss->type()}, 0.5);
   }
-  EXPECT_EQ(context.finishStep(), 4);
+  EXPECT_EQ(context.finishStep().loss, 4);
 }
 
 }  // namespace

@@ -44,6 +44,7 @@ void addAs(CudaContext& context, void* sum, const void* part, int64_t count) {
 template <class Rule, class W, class G, class S, class A>
 struct Update {
   static constexpr int kTogether = 4;
+  static constexpr bool kScaled = std::is_same_v<W, Half>;
   W* weights;
   S* source;
   const G* gradient;
@@ -51,11 +52,13 @@ struct Update {
   const DeviceStepValues* values;
   int64_t count;
 
+  __device__ A gradientOf(const G& g) const { return kScaled ? A(g) * A(values->unscale) : A(g); }
+
   __device__ void one(int64_t i, const Rates<A>& rates) const {
     A m{}, v{};
     if constexpr (Rule::kStates > 0) m = first[i];
     if constexpr (Rule::kStates > 1) v = second[i];
-    const A w = Rule::next(A(source[i]), A(gradient[i]), m, v, rates);
+    const A w = Rule::next(A(source[i]), gradientOf(gradient[i]), m, v, rates);
     if constexpr (Rule::kStates > 0) first[i] = m;
     if constexpr (Rule::kStates > 1) second[i] = v;
     source[i] = S(w);
@@ -87,7 +90,7 @@ struct Update {
     const auto g = load(gradient, i);
     Pack<W, kTogether> rounded;
     for (int k = 0; k < kTogether; ++k) {
-      const A w = Rule::next(A(s.at[k]), A(g.at[k]), m.at[k], v.at[k], rates);
+      const A w = Rule::next(A(s.at[k]), gradientOf(g.at[k]), m.at[k], v.at[k], rates);
       s.at[k] = S(w);
       if constexpr (!std::is_same_v<W, S>) rounded.at[k] = W(w);
     }
@@ -98,6 +101,7 @@ struct Update {
   }
 
   __device__ void operator()(int64_t i) const {
+    if (kScaled && values->overflow != 0) return;
     const Rates<A> rates(values->rates);
     const int64_t at = i * kTogether;
     if (at + kTogether <= count) return four(at, rates);
@@ -150,6 +154,35 @@ Error notUpdated(DType w, DType g) {
                "use fp32, bf16, fp16 or fp64");
 }
 
+template <class T>
+struct FindOverflow {
+  const T* gradient;
+  int64_t count;
+  DeviceStepValues* values;
+
+  // Infinity or NaN less itself is NaN.
+  static __device__ bool isFinite(T x) { return Compute<T>(x) - Compute<T>(x) == 0; }
+
+  __device__ void operator()(int64_t i) const {
+    constexpr int n = kPack<T>;
+    const int64_t at = i * n;
+    bool finite = true;
+    if (at + n > count) {
+      for (int64_t k = at; k < count; ++k) finite = finite && isFinite(gradient[k]);
+    } else {
+      const auto pack = reinterpret_cast<const Pack<T, n>*>(gradient)[i];
+      for (int k = 0; k < n; ++k) finite = finite && isFinite(pack.at[k]);
+    }
+    if (!finite) values->overflow = 1;
+  }
+};
+
+template <class T>
+void findOverflowIn(CudaContext& context, const void* gradient, int64_t count) {
+  forEach(context, ceilDiv(count, kPack<T>),
+          FindOverflow<T>{static_cast<const T*>(gradient), count, context.stepValues()});
+}
+
 struct AddLoss {
   const void* loss;
   bool wide;
@@ -183,6 +216,14 @@ void updateParameters(CudaContext& context, const ParameterUpdate& u) {
   if (w == DType::f16 && g == DType::f32) return chooseMaster<Half, float>(context, u);
   if (w == DType::f16 && g == DType::f16) return chooseMaster<Half, Half>(context, u);
   throw notUpdated(w, g);
+}
+
+void findOverflow(CudaContext& context, const void* gradient, int64_t count, DType type) {
+  if (type == DType::f32) return findOverflowIn<float>(context, gradient, count);
+  if (type == DType::f16) return findOverflowIn<Half>(context, gradient, count);
+  throw Error(ErrorKind::runtime,
+              "the GPU does not scale gradients of " + std::string(dtypeName(type)),
+              "use --gradient-dtype fp32 or fp16");
 }
 
 void addToLoss(CudaContext& context, const TensorView& loss, double share) {
