@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gui/main_window.h"
+
+#include <QApplication>
+#include <QClipboard>
+#include <QCloseEvent>
+#include <QDockWidget>
+#include <QDragEnterEvent>
+#include <QFileDialog>
+#include <QMenuBar>
+#include <QMessageBox>
+#include <QMimeData>
+#include <QSaveFile>
+#include <QScrollArea>
+#include <QSettings>
+#include <QSplitter>
+#include <QStatusBar>
+#include <QVBoxLayout>
+
+#include "gui/export_view.h"
+#include "gui/text.h"
+#include "gui/views/compare_view.h"
+#include "gui/views/memory_view.h"
+#include "gui/views/placement_view.h"
+#include "gui/views/plans_view.h"
+#include "gui/views/start_page.h"
+#include "gui/views/summary_view.h"
+#include "gui/views/what_if_view.h"
+
+namespace meshplan::gui {
+namespace {
+
+constexpr int kRecentFiles = 8;
+constexpr int kNoticeMs = 15000;
+
+QScrollArea* scrolled(QWidget* view) {
+  auto* area = new QScrollArea;
+  area->setWidget(view);
+  area->setWidgetResizable(true);
+  area->setFrameShape(QFrame::NoFrame);
+  area->setMinimumHeight(120);
+  return area;
+}
+
+}  // namespace
+
+MainWindow::MainWindow(QWidget* parent)
+    : QMainWindow(parent), pages_(new QStackedWidget(this)), workspaces_(new QActionGroup(this)) {
+  setWindowTitle(tr("Meshplan"));
+  setObjectName("MainWindow");
+  setAcceptDrops(true);
+  setDockNestingEnabled(true);
+  setMinimumSize(900, 600);
+  summary_ = new SummaryView(session_, selection_, this);
+  auto* centre = new QWidget(this);
+  auto* column = new QVBoxLayout(centre);
+  column->setContentsMargins(0, 0, 0, 0);
+  column->setSpacing(0);
+  column->addWidget(summary_);
+  column->addWidget(pages_, 1);
+  setCentralWidget(centre);
+  addToolBar();
+  addWorkspaces();
+  addDocks();
+  addMenus();
+  connect(&session_, &Session::documentChanged, this, &MainWindow::showDocument);
+  connect(&session_, &Session::searchChanged, this, &MainWindow::showSearch);
+  connect(&session_, &Session::busyChanged, this, &MainWindow::showSearch);
+  connect(&session_, &Session::failed, this, &MainWindow::showFailure);
+  connect(&session_, &Session::noticed, this,
+          [this](const QString& words) { statusBar()->showMessage(words, kNoticeMs); });
+  connect(start_, &StartPage::chosen, &session_, &Session::open);
+  connect(start_, &StartPage::fileChosen, this, &MainWindow::openFile);
+  connect(start_, &StartPage::openPressed, this, &MainWindow::chooseFile);
+  statusBar()->showMessage(tr("Press an example, or open a model."));
+  showDocument();
+  showSearch();
+}
+
+MainWindow::~MainWindow() = default;
+
+void MainWindow::addPage(Workspace workspace, const QString& name, QWidget* page) {
+  pages_->addWidget(page);
+  auto* action = workspaces_->addAction(name);
+  action->setCheckable(true);
+  action->setObjectName("workspace:" + name);
+  action->setShortcut(QKeySequence(Qt::CTRL | (Qt::Key_1 + static_cast<int>(workspace))));
+  action->setToolTip(QStringLiteral("%1 (%2)").arg(name, action->shortcut().toString()));
+  connect(action, &QAction::triggered, this, [this, workspace] { show(workspace); });
+  bar_->addAction(action);
+}
+
+void MainWindow::addWorkspaces() {
+  start_ = new StartPage(pages_);
+  start_->showRecent(QSettings().value("recent").toStringList());
+  pages_->addWidget(start_);
+  addPage(Workspace::model, tr("Model"), new QLabel(pages_));
+  auto* plan = new QSplitter(Qt::Horizontal);
+  auto* right = new QSplitter(Qt::Vertical, plan);
+  plans_ = new PlansView(session_, selection_, plan);
+  right->addWidget(new PlacementView(session_, selection_, right));
+  right->addWidget(scrolled(new MemoryView(session_, selection_)));
+  right->setStretchFactor(0, 3);
+  right->setStretchFactor(1, 2);
+  plan->addWidget(plans_);
+  plan->addWidget(right);
+  plan->setSizes({3000, 2000});
+  plan->setChildrenCollapsible(false);
+  addPage(Workspace::plan, tr("Plan"), plan);
+  addPage(Workspace::timeline, tr("Timeline"), new QLabel(pages_));
+  addPage(Workspace::compare, tr("Compare"), new CompareView(session_, selection_, pages_));
+}
+
+void MainWindow::addDocks() {
+  const auto dock = [this](const QString& name, QWidget* view, Qt::DockWidgetArea area) {
+    auto* made = new QDockWidget(name, this);
+    made->setObjectName("dock:" + view->objectName());
+    made->setWidget(view);
+    addDockWidget(area, made);
+    return made;
+  };
+  auto* whatIf = scrolled(new WhatIfView(session_, selection_));
+  whatIf->setObjectName("whatIf");
+  whatIf->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+  whatIf->setMinimumWidth(fontMetrics().averageCharWidth() * 60);
+  dock(tr("What if"), whatIf, Qt::RightDockWidgetArea);
+}
+
+void MainWindow::addToolBar() {
+  bar_ = QMainWindow::addToolBar(tr("Tools"));
+  bar_->setObjectName("tools");
+  bar_->setMovable(false);
+  title_ = new QLabel(this);
+  title_->setContentsMargins(8, 0, 12, 0);
+  searchText_ = new QLabel(this);
+  progress_ = new QProgressBar(this);
+  progress_->setMaximumWidth(160);
+  progress_->setAccessibleName(tr("Progress of the search"));
+  search_ = new QAction(tr("Search"), this);
+  search_->setObjectName("search");
+  search_->setShortcut(Qt::Key_F5);
+  search_->setToolTip(tr("Search for the best plan (F5)"));
+  stop_ = new QAction(tr("Stop"), this);
+  stop_->setObjectName("stop");
+  stop_->setToolTip(tr("End the search"));
+  connect(search_, &QAction::triggered, this, [this] { session_.startSearch(); });
+  connect(stop_, &QAction::triggered, &session_, &Session::cancelSearch);
+  statusBar()->addPermanentWidget(searchText_);
+  statusBar()->addPermanentWidget(progress_);
+  bar_->addWidget(title_);
+  bar_->addSeparator();
+}
+
+void MainWindow::addMenus() {
+  auto* spread = new QWidget(this);
+  spread->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Preferred);
+  bar_->addWidget(spread);
+  bar_->addAction(search_);
+  bar_->addAction(stop_);
+  addFileMenu();
+  QMenu* edit = menuBar()->addMenu(tr("&Edit"));
+  QAction* undo = session_.edits().createUndoAction(this);
+  undo->setShortcut(QKeySequence::Undo);
+  QAction* redo = session_.edits().createRedoAction(this);
+  redo->setShortcut(QKeySequence::Redo);
+  edit->addActions({undo, redo});
+  edit->addSeparator();
+  edit->addAction(tr("Copy the plans as &Markdown"), QKeySequence("Ctrl+Shift+C"), this,
+                  &MainWindow::copyTable);
+  QMenu* plan = menuBar()->addMenu(tr("&Plan"));
+  plan->addActions({search_, stop_});
+  plan->addSeparator();
+  plan->addAction(tr("&Pin to compare"), QKeySequence("Ctrl+B"), &session_, &Session::pin);
+  addViewMenu();
+  menuBar()->addMenu(tr("&Help"))->addAction(tr("&About Meshplan"), this, [this] {
+    QMessageBox::about(this, tr("Meshplan"),
+                       tr("Meshplan %1 plans, simulates and runs the training of neural networks "
+                          "over many devices.")
+                           .arg(MESHPLAN_VERSION));
+  });
+}
+
+void MainWindow::addFileMenu() {
+  QMenu* file = menuBar()->addMenu(tr("&File"));
+  file->addAction(tr("&Open …"), QKeySequence::Open, this, &MainWindow::chooseFile);
+  file->addAction(tr("&Save the plan …"), QKeySequence::Save, this, &MainWindow::savePlan);
+  file->addAction(tr("&Export this view …"), QKeySequence("Ctrl+Shift+E"), this,
+                  &MainWindow::exportView);
+  file->addSeparator();
+  file->addAction(tr("&Quit"), QKeySequence::Quit, this, &QWidget::close);
+}
+
+void MainWindow::addViewMenu() {
+  QMenu* view = menuBar()->addMenu(tr("&View"));
+  view->addActions(workspaces_->actions());
+  view->addSeparator();
+  for (QDockWidget* dock : findChildren<QDockWidget*>()) view->addAction(dock->toggleViewAction());
+  view->addSeparator();
+  QMenu* themes = view->addMenu(tr("&Theme"));
+  const std::pair<QString, Theme> all[] = {
+      {tr("As the system"), Theme::system}, {tr("Light"), Theme::light}, {tr("Dark"), Theme::dark}};
+  for (const auto& [name, theme] : all)
+    themes->addAction(name, this, [this, theme = theme] {
+      setTheme(theme);
+      QSettings().setValue("theme", static_cast<int>(theme));
+    });
+}
+
+void MainWindow::show(Workspace workspace) {
+  pages_->setCurrentIndex(1 + static_cast<int>(workspace));
+  workspaces_->actions()[static_cast<int>(workspace)]->setChecked(true);
+}
+
+void MainWindow::setTheme(Theme theme) {
+  QApplication::setPalette(themePalette(theme));
+}
+
+void MainWindow::showDocument() {
+  const auto& document = session_.document();
+  workspaces_->setEnabled(document != nullptr);
+  for (QDockWidget* dock : findChildren<QDockWidget*>()) dock->setVisible(document != nullptr);
+  search_->setEnabled(document != nullptr);
+  summary_->setVisible(document != nullptr);
+  if (!document) {
+    title_->setText(tr("Meshplan"));
+    pages_->setCurrentIndex(0);
+    return;
+  }
+  const std::string parameters =
+      countText(static_cast<double>(document->model().graph.parameterCount()));
+  title_->setText(tr("<b>%1</b> (%2 parameters) on <b>%3</b>, global batch %4")
+                      .arg(text(document->planning().modelName()), text(parameters),
+                           text(document->cluster().name))
+                      .arg(document->globalBatch()));
+  setWindowTitle(tr("%1 – Meshplan").arg(text(document->planning().modelName())));
+  if (pages_->currentIndex() == 0) show(Workspace::plan);
+}
+
+void MainWindow::showSearch() {
+  const SearchState& search = session_.search();
+  stop_->setEnabled(search.running);
+  const bool simulating = search.running && search.toSimulate > 0;
+  progress_->setVisible(session_.busy());
+  progress_->setRange(0, simulating ? static_cast<int>(search.toSimulate) : 0);
+  progress_->setValue(static_cast<int>(search.simulated));
+  const QString candidates = text(groupedText(static_cast<double>(search.evaluated)));
+  if (search.running)
+    searchText_->setText(simulating ? tr("%1 candidates, %2 of %3 simulated")
+                                          .arg(candidates)
+                                          .arg(search.simulated)
+                                          .arg(search.toSimulate)
+                                    : tr("%1 candidates").arg(candidates));
+  else if (search.evaluated > 0)
+    searchText_->setText(
+        tr("searched %1 candidates, simulated %2").arg(candidates).arg(search.simulated));
+  else
+    searchText_->clear();
+}
+
+void MainWindow::showFailure(const QString& problem, const QString& remedy) {
+  QMessageBox box(QMessageBox::Warning, tr("Meshplan"), problem, QMessageBox::Ok, this);
+  box.setObjectName("failure");
+  box.setInformativeText(remedy);
+  box.exec();
+}
+
+void MainWindow::chooseFile() {
+  const QString path = QFileDialog::getOpenFileName(
+      this, tr("Open a model, plan or cluster"), {},
+      tr("Models, plans and clusters (*.onnx *.json *.txt);;All files (*)"));
+  if (!path.isEmpty()) openFile(path);
+}
+
+void MainWindow::openFile(const QString& path) {
+  remember(path);
+  session_.openFile(path);
+}
+
+void MainWindow::remember(const QString& path) {
+  QSettings settings;
+  QStringList files = settings.value("recent").toStringList();
+  files.removeAll(path);
+  files.prepend(path);
+  while (files.size() > kRecentFiles) files.removeLast();
+  settings.setValue("recent", files);
+  start_->showRecent(files);
+}
+
+void MainWindow::savePlan() {
+  const auto& shown = session_.shown();
+  if (!shown) return;
+  const QString path =
+      QFileDialog::getSaveFileName(this, tr("Save the plan"), "plan.json", tr("Plans (*.json)"));
+  if (path.isEmpty()) return;
+  QSaveFile file(path);
+  const std::string json = planToJson(planFileOf(shown->document->planning(), shown->report));
+  if (!file.open(QIODevice::WriteOnly) || file.write(json.data(), qint64(json.size())) < 0 ||
+      !file.commit())
+    showFailure(tr("%1 cannot be written: %2").arg(path, file.errorString()),
+                tr("check the folder and the free space"));
+}
+
+void MainWindow::exportView() {
+  QWidget* page = pages_->currentWidget();
+  const QString path = QFileDialog::getSaveFileName(this, tr("Export this view"), "view.png",
+                                                    tr("Pictures (*.png *.svg *.pdf)"));
+  if (path.isEmpty()) return;
+  if (!exportWidget(*page, path))
+    showFailure(tr("%1 cannot be written").arg(path), tr("end it in .png, .svg or .pdf"));
+}
+
+void MainWindow::copyTable() {
+  QGuiApplication::clipboard()->setText(plans_->tableText('|'));
+}
+
+void MainWindow::restore() {
+  const QSettings settings;
+  setTheme(static_cast<Theme>(settings.value("theme", 0).toInt()));
+  if (!restoreGeometry(settings.value("geometry").toByteArray())) resize(1440, 900);
+  restoreState(settings.value("docks").toByteArray());
+  showDocument();
+}
+
+void MainWindow::closeEvent(QCloseEvent* event) {
+  QSettings settings;
+  settings.setValue("geometry", saveGeometry());
+  if (session_.document()) settings.setValue("docks", saveState());
+  QMainWindow::closeEvent(event);
+}
+
+void MainWindow::dragEnterEvent(QDragEnterEvent* event) {
+  if (event->mimeData()->hasUrls()) event->acceptProposedAction();
+}
+
+void MainWindow::dropEvent(QDropEvent* event) {
+  const QList<QUrl> urls = event->mimeData()->urls();
+  if (!urls.isEmpty()) openFile(urls.front().toLocalFile());
+}
+
+}  // namespace meshplan::gui

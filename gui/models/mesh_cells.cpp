@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gui/models/mesh_cells.h"
+
+#include <QCoreApplication>
+
+#include "gui/text.h"
+
+namespace meshplan::gui {
+namespace {
+
+QString tr(const char* text) {
+  return QCoreApplication::translate("MeshCells", text);
+}
+
+QString chunkText(const TrainingModel& model, const Plan& plan, int64_t chunk) {
+  const auto first = static_cast<size_t>(plan.chunkStarts[static_cast<size_t>(chunk)]);
+  const auto last = static_cast<size_t>(plan.chunkStarts[static_cast<size_t>(chunk) + 1]) - 1;
+  const auto name = [&](size_t block) {
+    return text(blockName(model.graph, model.chain.blocks[block]));
+  };
+  if (first == last) return name(first);
+  return tr("%1 to %2").arg(name(first), name(last));
+}
+
+}  // namespace
+
+MeshCells::MeshCells(const ShownPlan& shown) : mesh_(shown.report.plan.mesh) {
+  const Document& document = *shown.document;
+  const Cluster& cluster = document.cluster();
+  const DeviceMesh mesh(cluster, mesh_);
+  device_ = text(cluster.specs().front().name);
+  for (size_t n = 0; n < cluster.nodeCount(); ++n)
+    nodeNames_.push_back(text(cluster.nodeName(NodeId(n))));
+  for (int64_t r = 0; r < mesh_.ranks(); ++r)
+    nodes_.push_back(cluster.devices()[mesh.device(r).index()].node.value);
+  const Plan& plan = shown.report.plan;
+  const double limit = static_cast<double>(document.context().memoryLimit.value);
+  for (int64_t s = 0; s < mesh_.pipeline; ++s) {
+    const RankClassSummary& summary = shown.simulated.timeline.rankClasses[static_cast<size_t>(s)];
+    Stage stage;
+    for (int64_t v = 0; v < plan.virtualStages; ++v)
+      stage.blocks +=
+          (v > 0 ? ", " : "") + chunkText(document.model(), plan, s + v * mesh_.pipeline);
+    stage.peak = summary.peak;
+    stage.byCategory = summary.peakByCategory;
+    stage.memory = static_cast<double>(summary.peak.value) / limit;
+    const Seconds step = shown.simulated.timeline.stepTime;
+    stage.busy = (summary.time.compute + summary.time.optimizer) / step;
+    stage.idle = summary.time.bubble / step;
+    stages_.push_back(std::move(stage));
+  }
+}
+
+double MeshCells::value(int64_t rank, ColourBy by) const {
+  const Stage& stage = stages_[static_cast<size_t>(row(rank))];
+  switch (by) {
+    case ColourBy::memory:
+      return stage.memory;
+    case ColourBy::busy:
+      return stage.busy;
+    case ColourBy::idle:
+      return stage.idle;
+    default:
+      return rows() <= 1 ? 0.5 : static_cast<double>(row(rank)) / static_cast<double>(rows() - 1);
+  }
+}
+
+QString MeshCells::stageText(int64_t stage) const {
+  return tr("stage %1: %2").arg(stage).arg(stages_[static_cast<size_t>(stage)].blocks);
+}
+
+QString MeshCells::toolTip(int64_t rank) const {
+  const Stage& stage = stages_[static_cast<size_t>(row(rank))];
+  const MeshCoordinates c = mesh_.coordinates(rank);
+  QString tip = tr("<b>rank %1</b>, %2 on %3<br>%4<br>data %5, tensor %6")
+                    .arg(rank)
+                    .arg(device_, nodeNames_[node(rank)], stageText(row(rank)))
+                    .arg(c[size_t(MeshAxis::data)])
+                    .arg(c[size_t(MeshAxis::tensor)]);
+  if (mesh_.expert > 1) tip += tr(", expert %1").arg(c[size_t(MeshAxis::expert)]);
+  tip +=
+      tr("<br>computes %1, idle %2<br>memory %3 (%4 of the limit)")
+          .arg(percent(stage.busy), percent(stage.idle), text(stage.peak), percent(stage.memory));
+  for (int i = 0; i < kMemoryCategories; ++i)
+    if (const Bytes b = stage.byCategory[static_cast<size_t>(i)]; b.value > 0)
+      tip += QStringLiteral("<br>&nbsp;&nbsp;%1 %2")
+                 .arg(text(memoryCategoryName(MemoryCategory(i))), text(b));
+  return tip;
+}
+
+MeshCells::Groups MeshCells::groups(int64_t rank) const {
+  const auto along = [&](MeshAxes axes) {
+    std::vector<int64_t> ranks;
+    if (mesh_.size(axes) < 2) return ranks;
+    const MeshCoordinates mine = mesh_.coordinates(rank);
+    for (int64_t r = 0; r < mesh_.ranks(); ++r) {
+      const MeshCoordinates c = mesh_.coordinates(r);
+      bool same = true;
+      for (int a = 0; a < kMeshAxes; ++a)
+        same = same && (axes.has(MeshAxis(a)) || c[size_t(a)] == mine[size_t(a)]);
+      if (same) ranks.push_back(r);
+    }
+    return ranks;
+  };
+  return {along(MeshAxis::tensor), along(MeshAxis::data | MeshAxis::expert),
+          along(MeshAxis::pipeline)};
+}
+
+}  // namespace meshplan::gui

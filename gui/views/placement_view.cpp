@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gui/views/placement_view.h"
+
+#include <QHBoxLayout>
+#include <QHelpEvent>
+#include <QLabel>
+#include <QMouseEvent>
+#include <QPainter>
+#include <QToolTip>
+#include <QVBoxLayout>
+#include <algorithm>
+
+#include "gui/palette.h"
+#include "gui/text.h"
+
+namespace meshplan::gui {
+namespace {
+
+constexpr double kGap = 2, kNodeGap = 6, kLeastSide = 6, kLargestSide = 44;
+// Sized so that people tell them apart on every cell: Okabe and Ito's vermillion, black/white,
+// blue.
+const QColor kTensor(0xd5, 0x5e, 0x00), kData(0xcc, 0x79, 0xa7), kPipeline(0x00, 0x72, 0xb2);
+
+}  // namespace
+
+MeshMatrix::MeshMatrix(Session& session, Selection& selection, QWidget* parent)
+    : QWidget(parent), session_(session), selection_(selection) {
+  setObjectName("MeshMatrix");
+  setAccessibleName(tr("Ranks of the mesh"));
+  setMouseTracking(true);
+  setFocusPolicy(Qt::StrongFocus);
+  connect(&session_, &Session::shownChanged, this, &MeshMatrix::show);
+  connect(&selection_, &Selection::ranksChanged, this, qOverload<>(&QWidget::update));
+  show();
+}
+
+void MeshMatrix::show() {
+  cells_ = session_.shown() ? MeshCells(*session_.shown()) : MeshCells();
+  hovered_ = -1;
+  updateGeometry();
+  setMinimumHeight(static_cast<int>(headerHeight() + cells_.rows() * (kLeastSide + kGap) + kGap));
+  update();
+}
+
+void MeshMatrix::colourBy(MeshCells::ColourBy by) {
+  by_ = by;
+  update();
+}
+
+double MeshMatrix::headerWidth() const {
+  return fontMetrics().horizontalAdvance(tr("stage %1").arg(99)) + 10;
+}
+double MeshMatrix::headerHeight() const {
+  return fontMetrics().height() + 6;
+}
+
+double MeshMatrix::side() const {
+  const auto columns = static_cast<double>(cells_.columns()),
+             rows = static_cast<double>(cells_.rows());
+  const double nodeGaps = columns / 8 * kNodeGap;
+  const double wide = (width() - headerWidth() - nodeGaps) / columns - kGap;
+  const double high = (height() - headerHeight()) / rows - kGap;
+  return std::clamp(std::min(wide, high), kLeastSide, kLargestSide);
+}
+
+QSize MeshMatrix::sizeHint() const {
+  return {420, static_cast<int>(headerHeight() + static_cast<double>(cells_.rows()) * 30)};
+}
+
+QRectF MeshMatrix::cell(int64_t rank) const {
+  const int64_t column = cells_.column(rank), row = cells_.row(rank);
+  const double step = side() + kGap;
+  // Nodes apart, as far as the first row tells.
+  const double apart = kNodeGap * static_cast<double>(cells_.node(column) - cells_.node(0));
+  return {headerWidth() + static_cast<double>(column) * step + apart,
+          headerHeight() + static_cast<double>(row) * step, side(), side()};
+}
+
+int64_t MeshMatrix::rankAt(QPointF at) const {
+  if (!session_.shown()) return -1;
+  const auto row = static_cast<int64_t>((at.y() - headerHeight()) / (side() + kGap));
+  if (at.y() < headerHeight() || row >= cells_.rows()) return -1;
+  for (int64_t c = 0; c < cells_.columns(); ++c)
+    if (cell(cells_.rank(row, c)).contains(at)) return cells_.rank(row, c);
+  return -1;
+}
+
+int64_t MeshMatrix::stageNameAt(QPointF at) const {
+  if (!session_.shown() || at.x() > headerWidth() || at.y() < headerHeight()) return -1;
+  const auto row = static_cast<int64_t>((at.y() - headerHeight()) / (side() + kGap));
+  return row < cells_.rows() ? row : -1;
+}
+
+QColor MeshMatrix::colourOf(int64_t rank) const {
+  const double value = cells_.value(rank, by_);
+  if (by_ == MeshCells::ColourBy::stage) return stageColour(cells_.row(rank), cells_.rows());
+  if (by_ == MeshCells::ColourBy::memory && value > 1) return kTensor;
+  return scaleColour(value);
+}
+
+void MeshMatrix::paintEvent(QPaintEvent*) {
+  QPainter painter(this);
+  paint(painter);
+}
+
+void MeshMatrix::paint(QPainter& painter) {
+  painter.setRenderHint(QPainter::Antialiasing);
+  if (!session_.shown()) {
+    painter.setPen(palette().color(QPalette::PlaceholderText));
+    painter.drawText(rect(), Qt::AlignCenter | Qt::TextWordWrap,
+                     tr("The ranks of the plan stand here once a model is open."));
+    return;
+  }
+  paintHeaders(painter);
+  paintCells(painter);
+  paintGroups(painter);
+}
+
+void MeshMatrix::paintHeaders(QPainter& painter) {
+  painter.setPen(palette().color(QPalette::WindowText));
+  const double step = side() + kGap;
+  const int every = std::max(1, static_cast<int>(std::ceil(fontMetrics().height() / step)));
+  for (int64_t row = 0; row < cells_.rows(); row += every)
+    painter.drawText(QRectF(0, headerHeight() + static_cast<double>(row) * step - step,
+                            headerWidth() - 6, 3 * step),
+                     Qt::AlignRight | Qt::AlignVCenter, tr("stage %1").arg(row));
+  const MeshShape& mesh = cells_.mesh();
+  QString across = tr("data %1").arg(mesh.replicas());
+  if (mesh.expert > 1) across += tr(" (experts over %1)").arg(mesh.expert);
+  across += tr(" × tensor %1").arg(mesh.tensor);
+  painter.drawText(QRectF(headerWidth(), 0, width() - headerWidth(), headerHeight()),
+                   Qt::AlignLeft | Qt::AlignVCenter, across);
+}
+
+void MeshMatrix::paintCells(QPainter& painter) {
+  const bool named = side() > fontMetrics().horizontalAdvance("0000");
+  const bool all = selection_.ranks().empty();
+  for (int64_t rank = 0; rank < cells_.mesh().ranks(); ++rank) {
+    const QRectF box = cell(rank);
+    QColor colour = colourOf(rank);
+    if (!all && !selection_.containsRank(rank)) colour.setAlphaF(0.35);
+    painter.setPen(Qt::NoPen);
+    painter.setBrush(colour);
+    painter.drawRoundedRect(box, 2, 2);
+    if (!named) continue;
+    painter.setPen(textOn(colour));
+    painter.drawText(box, Qt::AlignCenter, QString::number(rank));
+  }
+}
+
+void MeshMatrix::paintGroups(QPainter& painter) {
+  const std::vector<int64_t>& chosen = selection_.ranks();
+  const int64_t rank = hovered_ >= 0 ? hovered_ : chosen.size() == 1 ? chosen.front() : -1;
+  if (rank < 0 || rank >= cells_.mesh().ranks()) return;
+  const MeshCells::Groups groups = cells_.groups(rank);
+  const auto outline = [&](const std::vector<int64_t>& ranks, const QColor& colour, double inset) {
+    painter.setBrush(Qt::NoBrush);
+    painter.setPen(QPen(colour, 2));
+    for (int64_t r : ranks) painter.drawRect(cell(r).adjusted(inset, inset, -inset, -inset));
+  };
+  outline(groups.data, kData, 0);
+  outline(groups.pipeline, kPipeline, 0);
+  outline(groups.tensor, kTensor, 0);
+  outline({rank}, palette().color(QPalette::WindowText), -1);
+}
+
+void MeshMatrix::mouseMoveEvent(QMouseEvent* event) {
+  const int64_t rank = rankAt(event->position());
+  if (rank == hovered_) return;
+  hovered_ = rank;
+  update();
+}
+
+void MeshMatrix::mousePressEvent(QMouseEvent* event) {
+  std::vector<int64_t> ranks;
+  if (event->modifiers() & Qt::ControlModifier) ranks = selection_.ranks();
+  if (const int64_t rank = rankAt(event->position()); rank >= 0)
+    ranks.push_back(rank);
+  else if (const int64_t stage = stageNameAt(event->position()); stage >= 0)
+    for (int64_t c = 0; c < cells_.columns(); ++c) ranks.push_back(cells_.rank(stage, c));
+  selection_.setRanks(std::move(ranks));
+}
+
+void MeshMatrix::leaveEvent(QEvent*) {
+  hovered_ = -1;
+  update();
+}
+
+bool MeshMatrix::event(QEvent* event) {
+  if (event->type() != QEvent::ToolTip) return QWidget::event(event);
+  auto* help = static_cast<QHelpEvent*>(event);
+  const int64_t rank = rankAt(help->pos()), stage = stageNameAt(help->pos());
+  if (rank >= 0)
+    QToolTip::showText(help->globalPos(), cells_.toolTip(rank), this);
+  else if (stage >= 0)
+    QToolTip::showText(help->globalPos(), cells_.stageText(stage), this);
+  else
+    QToolTip::hideText();
+  return true;
+}
+
+PlacementView::PlacementView(Session& session, Selection& selection, QWidget* parent)
+    : QWidget(parent), matrix_(new MeshMatrix(session, selection, this)) {
+  setObjectName("PlacementView");
+  setAccessibleName(tr("Placement"));
+  auto* by = new QComboBox(this);
+  by->setObjectName("colourBy");
+  by->setAccessibleName(tr("Colour by"));
+  by->addItems({tr("stage"), tr("memory of the limit"), tr("computing"), tr("idle")});
+  connect(by, &QComboBox::currentIndexChanged, matrix_,
+          [this](int i) { matrix_->colourBy(static_cast<MeshCells::ColourBy>(i)); });
+  const auto swatch = [this](const QColor& colour, const QString& name) {
+    auto* label = new QLabel(this);
+    label->setText(QStringLiteral("<span style='color:%1'>■</span> %2").arg(colour.name(), name));
+    return label;
+  };
+  auto* bar = new QHBoxLayout;
+  bar->addWidget(new QLabel(tr("colour by"), this));
+  bar->addWidget(by);
+  bar->addStretch(1);
+  bar->addWidget(new QLabel(tr("groups:"), this));
+  bar->addWidget(swatch(kTensor, tr("tensor")));
+  bar->addWidget(swatch(kData, tr("data")));
+  bar->addWidget(swatch(kPipeline, tr("pipeline")));
+  auto* layout = new QVBoxLayout(this);
+  layout->setContentsMargins(6, 4, 6, 4);
+  layout->addLayout(bar);
+  layout->addWidget(matrix_, 1);
+}
+
+}  // namespace meshplan::gui

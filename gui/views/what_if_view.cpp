@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gui/views/what_if_view.h"
+
+#include <QButtonGroup>
+#include <QHBoxLayout>
+#include <QPushButton>
+#include <QToolButton>
+#include <QVBoxLayout>
+#include <cmath>
+
+#include "gui/text.h"
+#include "profiles/load_cluster.h"
+
+namespace meshplan::gui {
+namespace {
+
+constexpr int kSteps = 8;      // of a bandwidth slider to each side
+constexpr double kFactor = 4;  // at its ends
+constexpr int kSettleMs = 100;
+
+double factorOf(int position) {
+  return std::pow(kFactor, static_cast<double>(position) / kSteps);
+}
+int positionOf(double factor) {
+  return static_cast<int>(std::lround(std::log(factor) / std::log(kFactor) * kSteps));
+}
+
+}  // namespace
+
+WhatIfView::WhatIfView(Session& session, Selection&, QWidget* parent)
+    : QWidget(parent),
+      session_(session),
+      choicesBox_(new QWidget(this)),
+      choicesForm_(new QFormLayout(choicesBox_)),
+      clusterForm_(new QFormLayout),
+      result_(new QLabel(this)),
+      device_(new QComboBox(this)) {
+  setObjectName("WhatIfView");
+  setAccessibleName(tr("What if"));
+  choicesForm_->setContentsMargins(0, 0, 0, 0);
+  choicesForm_->setVerticalSpacing(4);
+  network_ = addBandwidth(tr("network"), networkText_);
+  fabric_ = addBandwidth(tr("in a node"), fabricText_);
+  device_->setObjectName("device");
+  device_->setAccessibleName(tr("Device"));
+  device_->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+  device_->setMinimumContentsLength(16);
+  device_->addItem(tr("as opened"), QString());
+  for (const std::string& name : catalogDeviceNames()) device_->addItem(text(name), text(name));
+  clusterForm_->addRow(tr("device"), device_);
+  result_->setWordWrap(true);
+  result_->setObjectName("whatIfResult");
+  result_->setTextInteractionFlags(Qt::TextSelectableByMouse);
+  auto* pin = new QPushButton(tr("Pin to compare"), this);
+  pin->setObjectName("pin");
+  connect(pin, &QPushButton::clicked, &session_, &Session::pin);
+  auto* layout = new QVBoxLayout(this);
+  layout->addWidget(choicesBox_);
+  layout->addSpacing(6);
+  layout->addLayout(clusterForm_);
+  layout->addSpacing(6);
+  layout->addWidget(result_);
+  layout->addWidget(pin);
+  layout->addStretch(1);
+  settled_.setSingleShot(true);
+  settled_.setInterval(kSettleMs);
+  connect(&settled_, &QTimer::timeout, this, &WhatIfView::tryScenario);
+  connect(device_, &QComboBox::activated, &settled_, qOverload<>(&QTimer::start));
+  connect(&session_, &Session::shownChanged, this, &WhatIfView::showPlan);
+  showPlan();
+}
+
+QSlider* WhatIfView::addBandwidth(const QString& name, QLabel*& value) {
+  auto* slider = new QSlider(Qt::Horizontal, this);
+  slider->setRange(-kSteps, kSteps);
+  slider->setTickPosition(QSlider::TicksBelow);
+  slider->setTickInterval(kSteps / 2);
+  slider->setAccessibleName(tr("Bandwidth, %1").arg(name));
+  value = new QLabel(this);
+  value->setMinimumWidth(fontMetrics().horizontalAdvance("× 0.25 "));
+  auto* row = new QHBoxLayout;
+  row->addWidget(slider, 1);
+  row->addWidget(value);
+  clusterForm_->addRow(name, row);
+  connect(slider, &QSlider::valueChanged, this, [this, value](int position) {
+    value->setText(QStringLiteral("× %1").arg(factorOf(position), 0, 'g', 3));
+    settled_.start();
+  });
+  value->setText(QStringLiteral("× 1"));
+  return slider;
+}
+
+void WhatIfView::showPlan() {
+  const auto& shown = session_.shown();
+  setEnabled(shown != nullptr);
+  showResult();
+  before_ = shown;
+  while (choicesForm_->rowCount() > 0) choicesForm_->removeRow(0);
+  checks_.cancel(Jobs::Lane::simulate);
+  if (!shown) return;
+  const Scenario& scenario = shown->document->scenario();
+  for (const auto& [slider, factor] :
+       {std::pair(network_, scenario.network), std::pair(fabric_, scenario.fabric)}) {
+    const QSignalBlocker quiet(slider);
+    slider->setValue(positionOf(factor));
+  }
+  networkText_->setText(QStringLiteral("× %1").arg(scenario.network, 0, 'g', 3));
+  fabricText_->setText(QStringLiteral("× %1").arg(scenario.fabric, 0, 'g', 3));
+  device_->setCurrentIndex(std::max(0, device_->findData(text(scenario.device))));
+  choices_ = strategyChoices(*shown);
+  for (const StrategyChoice& choice : choices_) addChoice(choice);
+  checkOptions(choices_);
+}
+
+void WhatIfView::addChoice(const StrategyChoice& choice) {
+  auto* row = new QWidget(choicesBox_);
+  auto* layout = new QHBoxLayout(row);
+  layout->setContentsMargins(0, 0, 0, 0);
+  layout->setSpacing(1);
+  auto* group = new QButtonGroup(row);
+  for (const StrategyOption& option : choice.options) {
+    auto* button = new QToolButton(row);
+    button->setObjectName(choice.key + "=" + option.value);
+    button->setAccessibleName(choice.name + " " + option.value);
+    button->setText(option.value);
+    button->setToolTip(option.strategy);
+    button->setCheckable(true);
+    button->setChecked(option.shown);
+    button->setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Fixed);
+    button->setStyleSheet("QToolButton { padding: 1px 3px; }");
+    group->addButton(button);
+    layout->addWidget(button);
+    connect(button, &QToolButton::clicked, this, [this, option, key = choice.key] {
+      if (!option.shown)
+        session_.tryStrategy(option.strategy, tr("%1 = %2").arg(key, option.value));
+    });
+  }
+  layout->addStretch(1);
+  choicesForm_->addRow(choice.name, row);
+}
+
+/// Each in turn, so that a newer plan's checks wait for one refusal only.
+void WhatIfView::checkOptions(const std::vector<StrategyChoice>& choices) {
+  using Refusals = std::vector<std::pair<QString, QString>>;  // of buttons, with the reason
+  checks_.run<Refusals>(
+      Jobs::Lane::simulate,
+      [choices, document = session_.shown()->document](const JobPointer& job) {
+        Refusals refused;
+        for (const StrategyChoice& choice : choices)
+          for (const StrategyOption& option : choice.options) {
+            if (job->cancelled()) return refused;
+            if (option.shown) continue;
+            if (QString reason = refusal(*document, option.strategy); !reason.isEmpty())
+              refused.emplace_back(choice.key + "=" + option.value, reason);
+          }
+        return refused;
+      },
+      [this](Refusals refused) {
+        for (const auto& [name, reason] : refused)
+          if (auto* button = choicesBox_->findChild<QToolButton*>(name)) {
+            button->setEnabled(false);
+            button->setToolTip(reason);
+          }
+      },
+      [](const Error&) {});
+}
+
+void WhatIfView::showResult() {
+  const auto& shown = session_.shown();
+  if (!shown) return result_->setText(tr("Open a model to try other choices."));
+  const PlanReport& r = shown->report;
+  QString change, memory;
+  if (before_ && before_ != shown) {
+    change =
+        QStringLiteral(" (%1)").arg(changeText(r.stepTime.value, before_->report.stepTime.value));
+    memory = QStringLiteral(" (%1)").arg(
+        changeText(static_cast<double>(r.peakMemory.value),
+                   static_cast<double>(before_->report.peakMemory.value)));
+  }
+  QString line =
+      tr("<b>%1</b>%2 a step, peak %3%4").arg(text(r.stepTime), change, text(r.peakMemory), memory);
+  line += tr("<br>MFU %1, %2 a step").arg(percent(r.mfu), dollarsText(r.dollarsPerStep));
+  if (!r.feasible)
+    line += QStringLiteral("<br><b style='color:#d55e00'>%1</b>").arg(text(r.rejection.text));
+  result_->setText(line);
+}
+
+void WhatIfView::tryScenario() {
+  Scenario scenario;
+  scenario.network = factorOf(network_->value());
+  scenario.fabric = factorOf(fabric_->value());
+  scenario.device = device_->currentData().toString().toStdString();
+  if (session_.shown() && session_.shown()->document->scenario() == scenario) return;
+  session_.tryScenario(scenario);
+}
+
+}  // namespace meshplan::gui
