@@ -8,6 +8,7 @@
 #include "backend/cuda/matrix.h"
 #include "backend/cuda/row_sums.h"
 #include "backend/cuda/strided_sum.h"
+#include "backend/cuda/weight_gradient.h"
 
 namespace meshplan {
 namespace {
@@ -39,17 +40,22 @@ void linearGradient(CudaContext& context, const KernelCall& call) {
                        .c = rowMajor(*dx, k),
                        .accumulate = call.accumulates(at)});
   }
-  if (const TensorView* dw = call.inputGradient(1, &at)) {
+  size_t atBias = 0;
+  const TensorView *dw = call.inputGradient(1, &at), *db = call.inputGradient(2, &atBias);
+  if (dw) {
     const TensorView& x = *call.forwardInput(0);
     const int64_t k = x.type.shape.back();
-    multiply(context, {.extents = {k, n, rows},
-                       .a = rowMajor(x, k).transposed(),
-                       .b = rowMajor(dy, n),
-                       .c = oriented(*dw, transposed),
-                       .accumulate = call.accumulates(at)});
+    const MatrixProduct product{.extents = {k, n, rows},
+                                .a = rowMajor(x, k).transposed(),
+                                .b = rowMajor(dy, n),
+                                .c = oriented(*dw, transposed),
+                                .accumulate = call.accumulates(at)};
+    if (db)
+      return multiplyWithSums(context, {*call.op, product, dy, *db, call.accumulates(atBias)});
+    multiply(context, product);
+  } else if (db) {
+    sumRows(context, *call.op, dy, *db, call.accumulates(atBias));
   }
-  if (const TensorView* db = call.inputGradient(2, &at))
-    sumRows(context, *call.op, dy, *db, call.accumulates(at));
 }
 
 void gemm(CudaContext& context, const KernelCall& call) {

@@ -30,7 +30,7 @@ struct MatrixProduct {
   /// Receives x, dense [m, n] of c's dtype, for the gradient of gelu; n a multiple of 8.
   void* preActivation = nullptr;
   /// Receives the column sums of b, n elements of c's dtype: the gradient of a bias beside that of
-  /// a weight. One product, without bias, accumulation and epilogue.
+  /// a weight. One product, without bias and epilogue; c may be added to, the sums are not.
   void* columnSums = nullptr;
   /// For multiplyInLibrary: `columnSums` are the m row sums of a.
   bool sumsOfA = false;

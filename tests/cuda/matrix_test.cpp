@@ -4,11 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "backend/cuda/cuda_transfers.h"
 #include "backend/cuda/matrix_choices.h"
 #include "backend/cuda/strided_sum.h"
+#include "backend/cuda/weight_gradient.h"
 #include "tests/backend/kernel_harness.h"
 #include "tests/cuda/gpu.h"
 
@@ -182,6 +184,57 @@ TEST_F(Products, SumTheColumnsOfWhatTheyMultiplyInEitherOrientation) {
     for (size_t i = 0; i < dy.host.values().size(); ++i) expected[i % n] += dy.host.values()[i];
     EXPECT_LE(largestError(valuesOf(db), expected), 1e-5) << transposed;
   }
+}
+
+TEST_F(Products, GiveTheGradientsOfAWeightAndItsBiasTogetherWhichIsAChoiceThatIsKept) {
+  constexpr int64_t rows = 32, k = 16, n = 24;
+  std::vector<MatrixChoice> kept;
+  for (const bool transposed : {false, true})
+    for (const DType wide : {DType::f32, DType::f64})
+      for (const bool again : {false, true}) {
+        if (again) {
+          restart();
+          context().kept<MatrixChoices>().use(kept);
+        }
+        const OnGpu x = place(wide, {rows, k}, 1), dy = place(wide, {rows, n}, 2),
+                    dw = place(wide, transposed ? Shape{n, k} : Shape{k, n}, 3),
+                    db = place(wide, {n}, 4);
+        const Matrices c = matrices(dw, transposed ? k : n);
+        const TensorView dyView{dy.data, dy.host.type()}, dbView{db.data, db.host.type()};
+        Operator op;
+        op.def = &operatorDef("Linear");
+        const auto run = [&](bool accumulate) {
+          multiplyWithSums(context(), {op,
+                                       {.extents = {k, n, rows},
+                                        .a = matrices(x, k).transposed(),
+                                        .b = matrices(dy, n),
+                                        .c = transposed ? c.transposed() : c,
+                                        .accumulate = accumulate},
+                                       dyView,
+                                       dbView,
+                                       accumulate});
+        };
+        run(false);
+        run(true);
+        std::vector<double> sums(n), weights(k * n);
+        for (size_t r = 0; r < rows; ++r)
+          for (size_t j = 0; j < n; ++j) {
+            const double g = dy.host.values()[r * n + j];
+            sums[j] += 2 * g;
+            for (size_t i = 0; i < k; ++i)
+              weights[transposed ? j * k + i : i * n + j] += 2 * g * x.host.values()[r * k + i];
+          }
+        EXPECT_LE(largestError(valuesOf(db), sums), tolerance(wide)) << transposed;
+        EXPECT_LE(largestError(valuesOf(dw), weights), tolerance(wide)) << transposed;
+        const auto timed = context().kept<MatrixChoices>().timed();
+        const auto ofSums = std::count_if(timed.begin(), timed.end(), [](const MatrixChoice& m) {
+          return m.key.find("with the sums of columns") != std::string::npos;
+        });
+        EXPECT_EQ(ofSums, again ? 0 : 1);
+        kept = timed;
+        if (again) kept.clear();
+        if (again) restart();
+      }
 }
 
 TEST_F(Products, KeepFp32UnlessTf32IsAskedFor) {

@@ -9,8 +9,8 @@
 #include <optional>
 #include <unordered_map>
 
+#include "backend/cuda/fastest.h"
 #include "backend/cuda/libraries/cublaslt_functions.h"
-#include "backend/cuda/libraries/fastest.h"
 #include "backend/cuda/matrix.h"
 #include "backend/cuda/matrix_choices.h"
 #include "core/error.h"

@@ -12,9 +12,9 @@
 
 #include "backend/cpu/attention.h"
 #include "backend/cuda/cuda_transfers.h"
+#include "backend/cuda/fastest.h"
 #include "backend/cuda/fused_attention.h"
 #include "backend/cuda/libraries/cudnn_plan.h"
-#include "backend/cuda/libraries/fastest.h"
 #include "backend/cuda/matrix.h"
 #include "backend/half.h"
 #include "core/error.h"

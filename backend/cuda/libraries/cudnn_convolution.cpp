@@ -11,7 +11,7 @@
 #include <unordered_map>
 
 #include "backend/cuda/convolution.h"
-#include "backend/cuda/libraries/fastest.h"
+#include "backend/cuda/fastest.h"
 #include "backend/cuda/matrix.h"
 #include "backend/cuda/matrix_choices.h"
 #include "backend/cuda/strided_sum.h"

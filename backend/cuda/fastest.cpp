@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "backend/cuda/libraries/fastest.h"
+#include "backend/cuda/fastest.h"
 
 #include <algorithm>
 #include <array>
