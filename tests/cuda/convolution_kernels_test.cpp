@@ -5,6 +5,8 @@
 
 #include <random>
 
+#include "backend/cuda/channels_last.h"
+#include "backend/cuda/cuda_transfers.h"
 #include "tests/backend/kernel_harness.h"
 #include "tests/cuda/gpu.h"
 #include "tests/cuda/gpu_runner.h"
@@ -89,6 +91,31 @@ TEST_P(DrawnConvolutions, AreThoseOfTheProcessor) {
   Draws draw;
   for (int i = 0; i < 24; ++i) expectEqualOnBoth(gpu, convolutionCase(draw, GetParam()));
   EXPECT_THAT(gpu.onHost(), testing::IsEmpty());
+}
+
+TEST(ChannelsLast, MovesThereAndBack) {
+  MESHPLAN_NEEDS_GPU();
+  CudaContext context(0, 0);
+  for (const Shape& shape : {Shape{2, 3, 5, 7}, {1, 64, 33, 2}, {70, 1, 3, 3}, {40, 37, 1, 1}}) {
+    const Array host = randomArray(DType::bf16, shape, 5);
+    const int64_t bytes = host.type().bytes().value, elements = host.type().elements();
+    void *first = context.allocate(bytes, "a test"), *last = context.allocate(bytes, "a test"),
+         *back = context.allocate(bytes, "a test");
+    uploadBytes(context, first, host.view().data, bytes);
+    toChannelsLast(context, {first, host.type()}, last);
+    fromChannelsLast(context, last, {back, host.type()});
+    const Array moved = zeros(DType::bf16, shape), same = zeros(DType::bf16, shape);
+    downloadBytes(context, moved.view().data, last, bytes);
+    downloadBytes(context, same.view().data, back, bytes);
+    EXPECT_EQ(same.values(), host.values()) << shapeText(shape);
+    const int64_t channels = shape[1], positions = shape[2] * shape[3];
+    for (int64_t i = 0; i < elements; ++i) {
+      const int64_t n = i / (channels * positions), c = i / positions % channels, p = i % positions;
+      ASSERT_EQ(moved.values()[static_cast<size_t>((n * positions + p) * channels + c)],
+                host.values()[static_cast<size_t>(i)])
+          << shapeText(shape) << " " << i;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(, DrawnConvolutions, testing::Values("Conv", "ConvTranspose"),

@@ -8,8 +8,10 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <span>
 #include <unordered_map>
 
+#include "backend/cuda/channels_last.h"
 #include "backend/cuda/convolution.h"
 #include "backend/cuda/fastest.h"
 #include "backend/cuda/matrix.h"
@@ -23,7 +25,9 @@ namespace meshplan {
 namespace {
 
 constexpr int64_t kLeast = 90000, kMostWorkspace = int64_t{256} << 20;
-constexpr int kWorkspace = -24, kNarrow = -25;  // purposes of scratch memory
+constexpr int64_t kMostMoved = int64_t{1} << 30;  // of operands with their channels last
+// Purposes of scratch memory.
+constexpr int kWorkspace = -24, kNarrow = -25, kLastX = -27, kLastW = -28, kLastY = -29;
 
 // Those of cuDNN's algorithms that give equal bits each time (cudnn_ops_v9.h).
 constexpr int kForward[] = {0, 1, 2, 3, 4, 5, 6, 7};
@@ -91,9 +95,12 @@ struct CompiledConvolution {
   Descriptor<cudnnTensorDescriptor_t> x, y;
   Descriptor<cudnnFilterDescriptor_t> w;
   Descriptor<cudnnConvolutionDescriptor_t> convolution;
+  bool channelsLast = false;  // with operands that are moved there and back
   int algorithm = 0;
   size_t workspace = 0;
 };
+
+constexpr int kChannelsLast = 0x100;  // beside the algorithm in a choice that is kept
 
 cudnnDataType_t dataType(DType type) {
   return type == DType::f64    ? CUDNN_DATA_DOUBLE
@@ -109,10 +116,23 @@ std::vector<int> ints(const Shape& shape, int fill, size_t least) {
   return result;
 }
 
-std::vector<int> denseStrides(const std::vector<int>& shape) {
+std::vector<int> denseStrides(const std::vector<int>& shape, bool channelsLast) {
   std::vector<int> strides(shape.size(), 1);
-  for (size_t d = shape.size(); d-- > 1;) strides[d - 1] = strides[d] * shape[d];
+  const size_t last = channelsLast ? 2 : 1;  // the outermost dimension but the batch
+  if (channelsLast) strides.back() = shape[1];
+  for (size_t d = shape.size(); d-- > last;) strides[d - 1] = strides[d] * shape[d];
+  if (channelsLast) {
+    strides[0] = strides[1];
+    strides[1] = 1;
+  }
   return strides;
+}
+
+/// Images in 16 bits, whose tensor cores read channels.
+bool mayHaveChannelsLast(const ConvolutionGeometry& g, const ConvolutionData& d) {
+  const int64_t bytes = d.x.type.bytes().value + d.w.type.bytes().value + d.y.type.bytes().value;
+  return g.in.size() == 2 && g.groups == 1 && dtypeBytes(d.x.type.dtype) == 2 && !d.bias &&
+         !d.accumulate && bytes <= kMostMoved;
 }
 
 /// cuDNN pads both sides alike, and counts in 32 bits.
@@ -161,7 +181,7 @@ class Cudnn {
     if (!at->second) return false;
     if (d.bias) fillChannels(context_, *d.bias, d.y);
     const CompiledConvolution& c = *at->second;
-    check(run(c, pass, d, c.algorithm, c.workspace, written(pass, d).data), "cudnnConvolution");
+    check(run(c, pass, d, written(pass, d).data), "cudnnConvolution");
     if (converts)
       convertElements(context_, d.w.data, d.w.type.dtype, data.w.data, data.w.type.dtype,
                       d.w.type.elements(), data.accumulate);
@@ -183,11 +203,11 @@ class Cudnn {
                     const ConvolutionData& d) const {
     return fmt::format(
         "{} sm_{} convolution pass {} {} tf32 {} adds {} groups {} x {} w {} strides "
-        "{} dilations {} before {} y {}",
+        "{} dilations {} before {} y {}{}",
         name(), context_.capability(), static_cast<int>(pass), dtypeName(d.x.type.dtype),
         settings_.tf32, adds(d), g.groups, shapeText(d.x.type.shape), shapeText(d.w.type.shape),
         shapeText(g.strides), shapeText(g.dilations), shapeText(g.before),
-        shapeText(d.y.type.shape));
+        shapeText(d.y.type.shape), mayHaveChannelsLast(g, d) ? " either layout" : "");
   }
 
   template <class T>
@@ -197,19 +217,21 @@ class Cudnn {
     return Descriptor<T>(descriptor, destroy);
   }
 
-  Descriptor<cudnnTensorDescriptor_t> tensor(const TensorType& type) const {
+  Descriptor<cudnnTensorDescriptor_t> tensor(const TensorType& type, bool channelsLast) const {
     auto d = made(dnn_.tensorCreate, dnn_.tensorDestroy);
-    const std::vector<int> shape = ints(type.shape, 1, 4), strides = denseStrides(shape);
+    const std::vector<int> shape = ints(type.shape, 1, 4),
+                           strides = denseStrides(shape, channelsLast);
     check(dnn_.tensorSet(d.get(), dataType(type.dtype), static_cast<int>(shape.size()),
                          shape.data(), strides.data()),
           "cudnnSetTensorNdDescriptor");
     return d;
   }
 
-  Descriptor<cudnnFilterDescriptor_t> filter(const TensorType& type) const {
+  Descriptor<cudnnFilterDescriptor_t> filter(const TensorType& type, bool channelsLast) const {
     auto d = made(dnn_.filterCreate, dnn_.filterDestroy);
     const std::vector<int> shape = ints(type.shape, 1, 4);
-    check(dnn_.filterSet(d.get(), dataType(type.dtype), CUDNN_TENSOR_NCHW,
+    check(dnn_.filterSet(d.get(), dataType(type.dtype),
+                         channelsLast ? CUDNN_TENSOR_NHWC : CUDNN_TENSOR_NCHW,
                          static_cast<int>(shape.size()), shape.data()),
           "cudnnSetFilterNdDescriptor");
     return d;
@@ -251,65 +273,101 @@ class Cudnn {
     return bytes;
   }
 
-  struct Candidate {
-    int algorithm;
-    size_t workspace;
-  };
-
-  std::optional<CompiledConvolution> compile(const ConvolutionGeometry& g, ConvolutionPass pass,
-                                             const ConvolutionData& d, const std::string& key) {
-    CompiledConvolution c{tensor(d.x.type), tensor(d.y.type), filter(d.w.type),
-                          convolution(g, d.x.type.dtype)};
-    std::vector<Candidate> candidates;
-    const auto consider = [&](std::span<const int> algorithms) {
-      for (const int a : algorithms)
-        if (const auto bytes = workspaceOf(c, pass, a)) candidates.push_back({a, *bytes});
-    };
-    if (const MatrixChoice* known = choices_.find(key); known && known->algorithm.size() == 4) {
-      int algorithm = 0;
-      std::memcpy(&algorithm, known->algorithm.data(), sizeof algorithm);
-      consider({&algorithm, 1});
-    }
-    const bool isKnown = !candidates.empty();
-    if (!isKnown)
-      consider(pass == ConvolutionPass::output  ? std::span<const int>(kForward)
-               : pass == ConvolutionPass::input ? std::span<const int>(kInput)
-                                                : std::span<const int>(kWeights));
-    if (candidates.empty()) return std::nullopt;
-    size_t best = 0;
-    if (!isKnown && settings_.timesCandidates && !context_.captures()) {
-      const auto fastest = timed(c, pass, d, candidates, key);
-      if (!fastest) return std::nullopt;
-      best = *fastest;
-    }
-    c.algorithm = candidates[best].algorithm;
-    c.workspace = candidates[best].workspace;
+  /// Empty when the library does not do this convolution so. `code`: the algorithm, and how its
+  /// operands lie.
+  std::optional<CompiledConvolution> candidate(const ConvolutionGeometry& g, ConvolutionPass pass,
+                                               const ConvolutionData& d, int code) const {
+    const bool last = code & kChannelsLast;
+    CompiledConvolution c{tensor(d.x.type, last),
+                          tensor(d.y.type, last),
+                          filter(d.w.type, last),
+                          convolution(g, d.x.type.dtype),
+                          last,
+                          code & ~kChannelsLast};
+    const auto bytes = workspaceOf(c, pass, c.algorithm);
+    if (!bytes) return std::nullopt;
+    c.workspace = *bytes;
     return c;
   }
 
-  std::optional<size_t> timed(const CompiledConvolution& c, ConvolutionPass pass,
-                              const ConvolutionData& d, const std::vector<Candidate>& candidates,
+  static std::vector<int> codesFor(const ConvolutionGeometry& g, ConvolutionPass pass,
+                                   const ConvolutionData& d) {
+    using Algorithms = std::span<const int>;
+    const Algorithms algorithms = pass == ConvolutionPass::output  ? Algorithms(kForward)
+                                  : pass == ConvolutionPass::input ? Algorithms(kInput)
+                                                                   : Algorithms(kWeights);
+    std::vector<int> codes(algorithms.begin(), algorithms.end());
+    if (mayHaveChannelsLast(g, d))
+      for (const int a : algorithms) codes.push_back(a | kChannelsLast);
+    return codes;
+  }
+
+  std::optional<CompiledConvolution> compile(const ConvolutionGeometry& g, ConvolutionPass pass,
+                                             const ConvolutionData& d, const std::string& key) {
+    if (const MatrixChoice* known = choices_.find(key); known && known->algorithm.size() == 4) {
+      int code = 0;
+      std::memcpy(&code, known->algorithm.data(), sizeof code);
+      if (auto c = candidate(g, pass, d, code)) return c;
+    }
+    std::vector<CompiledConvolution> candidates;
+    for (const int code : codesFor(g, pass, d))
+      if (auto c = candidate(g, pass, d, code)) candidates.push_back(std::move(*c));
+    if (candidates.empty()) return std::nullopt;
+    size_t best = 0;
+    if (settings_.timesCandidates && !context_.captures()) {
+      const auto fastest = timed(candidates, pass, d, key);
+      if (!fastest) return std::nullopt;
+      best = *fastest;
+    }
+    return std::move(candidates[best]);
+  }
+
+  std::optional<size_t> timed(const std::vector<CompiledConvolution>& candidates,
+                              ConvolutionPass pass, const ConvolutionData& d,
                               const std::string& key) {
     const TensorView& to = written(pass, d);
     const TemporaryMemory beside(adds(d) ? to.type.bytes().value : 0);
     if (adds(d) && !beside.data()) return 0;
     void* const at = adds(d) ? beside.data() : to.data;
     size_t most = 0;
-    for (const Candidate& candidate : candidates) most = std::max(most, candidate.workspace);
+    for (const CompiledConvolution& c : candidates) most = std::max(most, c.workspace);
     context_.scratch(static_cast<int64_t>(most), kWorkspace);
     const auto fastest = fastestOf(context_, candidates.size(), [&](size_t i) {
-      return run(c, pass, d, candidates[i].algorithm, candidates[i].workspace, at) ==
-             CUDNN_STATUS_SUCCESS;
+      return run(candidates[i], pass, d, at) == CUDNN_STATUS_SUCCESS;
     });
     if (!fastest) return std::nullopt;
-    MatrixChoice choice{key, std::vector<std::byte>(4), fastest->seconds};
-    std::memcpy(choice.algorithm.data(), &candidates[fastest->index].algorithm, 4);
+    const CompiledConvolution& c = candidates[fastest->index];
+    const int code = c.algorithm | (c.channelsLast ? kChannelsLast : 0);
+    MatrixChoice choice{key, std::vector<std::byte>(sizeof code), fastest->seconds};
+    std::memcpy(choice.algorithm.data(), &code, sizeof code);
     choices_.addTimed(std::move(choice));
     return fastest->index;
   }
 
+  /// Where the channels have to be last, what is read is moved before, what is written after.
   cudnnStatus_t run(const CompiledConvolution& c, ConvolutionPass pass, const ConvolutionData& d,
-                    int algorithm, size_t bytes, void* to) {
+                    void* to) {
+    if (!c.channelsLast) return runAsItLies(c, pass, d, to);
+    ConvolutionData last = d;
+    const auto move = [&](TensorView& view, int purpose, bool isRead) {
+      const TensorView first = view;
+      view.data = context_.scratch(view.type.bytes().value, purpose);
+      if (isRead) toChannelsLast(context_, first, view.data);
+    };
+    move(last.x, kLastX, pass != ConvolutionPass::input);
+    move(last.w, kLastW, pass != ConvolutionPass::weights);
+    move(last.y, kLastY, pass != ConvolutionPass::output);
+    void* const made = written(pass, last).data;
+    const cudnnStatus_t status = runAsItLies(c, pass, last, made);
+    if (status == CUDNN_STATUS_SUCCESS)
+      fromChannelsLast(context_, made, {to, written(pass, d).type});
+    return status;
+  }
+
+  cudnnStatus_t runAsItLies(const CompiledConvolution& c, ConvolutionPass pass,
+                            const ConvolutionData& d, void* to) {
+    const int algorithm = c.algorithm;
+    const size_t bytes = c.workspace;
     // In the type of the sums: double under fp64, float otherwise.
     const double wide[] = {1, adds(d) ? 1.0 : 0.0};
     const float narrow[] = {1, adds(d) ? 1.0f : 0.0f};
