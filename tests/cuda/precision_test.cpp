@@ -7,6 +7,7 @@
 
 #include "backend/comm/in_process.h"
 #include "backend/cuda/cuda_device.h"
+#include "backend/cuda/matrix.h"
 #include "backend/initial_values.h"
 #include "backend/parameter_values.h"
 #include "backend/safetensors.h"
@@ -87,11 +88,13 @@ struct ScaledRun {
   int replays = 0;
 };
 
-/// A GPU that counts what is repeated.
+/// A GPU that counts what is repeated, and takes the same algorithms whenever it is opened.
 class CountingDevice final : public CudaDevice {
  public:
   CountingDevice(bool captures, int& replays)
-      : CudaDevice(0, 0), captures_(captures), replays_(replays) {}
+      : CudaDevice(0, 0), captures_(captures), replays_(replays) {
+    context().kept<MatrixSettings>().timesCandidates = false;
+  }
   bool canCapture() const override { return captures_ && CudaDevice::canCapture(); }
   void replay() override {
     ++replays_;
@@ -102,6 +105,15 @@ class CountingDevice final : public CudaDevice {
   const bool captures_;
   int& replays_;
 };
+
+StartRanks alone(bool captures, int& replays) {
+  return [captures, &replays](int ranks, const RankBody& body) {
+    runInProcess(ranks, [&](Communicator& world) {
+      CountingDevice device(captures, replays);
+      body(device, world, world);
+    });
+  };
+}
 
 /// Trains from this loss scale on.
 ScaledRun trainScaled(const char* strategy, int ranks, int steps, LossScale scale,
@@ -172,14 +184,15 @@ TEST(GpuPrecision, TheScaleIsNotSeenByTheOptimizer) {
 
 TEST(GpuPrecision, SkippedStepsDoNotCountForTheOptimizer) {
   MESHPLAN_NEEDS_GPU();
+  int replays = 0;
   // The second step after a skipped one is the first of the optimizer.
   const double last = std::ldexp(1, 40);
-  const ScaledRun late = trainScaled(kAlone, 1, 40, {last, 0, 0}, startOnSharedGpu);
+  const ScaledRun late = trainScaled(kAlone, 1, 40, {last, 0, 0}, alone(true, replays));
   const LossScale reached = late.scales[0];
   ASSERT_GT(reached.skippedSteps, 0);
   ASSERT_LT(reached.skippedSteps, 40);
   const auto skipped = static_cast<size_t>(reached.skippedSteps);
-  const ScaledRun direct = trainScaled(kAlone, 1, 1, {reached.scale, 0, 0}, startOnSharedGpu);
+  const ScaledRun direct = trainScaled(kAlone, 1, 1, {reached.scale, 0, 0}, alone(true, replays));
   EXPECT_EQ(worstDifference(late.weightsOfStep[skipped], direct.weightsOfStep[0]), 0);
   EXPECT_EQ(worstDifference(late.weightsOfStep[skipped + 1], direct.weightsOfStep[1]), 0);
 }
@@ -189,13 +202,8 @@ TEST(GpuPrecision, ACapturedStepIsCapturedAgainWhenTheScaleChanges) {
   constexpr int kSteps = 40;
   const auto on = [&](bool captures) {
     int replays = 0;
-    ScaledRun run = trainScaled(kAlone, 1, kSteps, {std::ldexp(1, 40), 0, 0},
-                                [&](int ranks, const RankBody& body) {
-                                  runInProcess(ranks, [&](Communicator& world) {
-                                    CountingDevice device(captures, replays);
-                                    body(device, world, world);
-                                  });
-                                });
+    ScaledRun run =
+        trainScaled(kAlone, 1, kSteps, {std::ldexp(1, 40), 0, 0}, alone(captures, replays));
     run.replays = replays;
     return run;
   };
@@ -222,7 +230,8 @@ TEST(GpuPrecision, ACheckpointKeepsTheLossScale) {
     settings.checkpoint = checkpoint;
     std::vector<StepReport> reports;
     runInProcess(1, [&](Communicator& world) {
-      RankParts parts{std::make_unique<CudaDevice>(0, 0), nullptr};
+      int replays = 0;
+      RankParts parts{std::make_unique<CountingDevice>(true, replays), nullptr};
       trainRank(task, settings, parts, world, [&](const StepReport& report) {
         reports.push_back(report);
         return true;
