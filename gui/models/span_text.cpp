@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gui/models/span_text.h"
+
+#include <QCoreApplication>
+#include <QStringList>
+
+#include "app/human.h"
+#include "core/instruction_names.h"
+
+namespace meshplan::gui {
+namespace {
+
+QString tr(const char* text) {
+  return QCoreApplication::translate("SpanText", text);
+}
+QString text(std::string_view s) {
+  return QString::fromUtf8(s.data(), qsizetype(s.size()));
+}
+QString seconds(double t) {
+  return text(secondsText(Seconds(t)));
+}
+
+QString title(const TimelineScene& scene, const SpanPlace& place, const Span* span) {
+  QString out = "<b>" + spanName(scene, place).toHtmlEscaped() + "</b>";
+  if (!span || scene.instruction(*span).kind != Instruction::Kind::compute) return out;
+  const OpId op = scene.instruction(*span).op;
+  if (op.valid() && op.index() < scene.graph->operatorCount() && scene.graph->op(op).def)
+    out += " · " + text(scene.graph->op(op).def->name).toHtmlEscaped();
+  return out;
+}
+
+QString when(const TimelineScene& scene, const SpanPlace& place) {
+  const double begin = scene.start(place), end = scene.end(place);
+  return tr("%1, from %2 to %3").arg(seconds(end - begin), seconds(begin), seconds(end));
+}
+
+QString what(const TimelineScene& scene, const Span& span) {
+  const Routine& routine = scene.routine(span);
+  QString out = text(phaseText(routine, scene.instruction(span)));
+  if (routine.kind != Routine::Kind::update)
+    out += tr(" of micro-batch %1").arg(scene.call(span).microBatch);
+  return out;
+}
+
+QString evidence(const TimelineScene& scene, const Span& span) {
+  if (!scene.owner) return {};
+  const auto& all = scene.owner->simulated.times.evidence;
+  const uint32_t routine = scene.call(span).routine;
+  if (routine >= all.size() || span.instruction >= all[routine].size()) return {};
+  const Evidence& e = all[routine][span.instruction];
+  return tr("prediction: %1, ± %2")
+      .arg(text(provenanceName(e.provenance)), text(percentText(double(e.uncertainty))));
+}
+
+QString error(const TimelineScene& scene, const SpanPlace& place) {
+  const Track& track = scene.track(place);
+  if (!track.measured || track.predicted[place.place] < 0) return {};
+  const double predicted = double(track.predicted[place.place]);
+  const double measured = scene.end(place) - scene.start(place);
+  return tr("measured; predicted %1 (%2)")
+      .arg(seconds(predicted), text(percentText(predicted / measured - 1)));
+}
+
+}  // namespace
+
+QString spanName(const TimelineScene& scene, const SpanPlace& place) {
+  const Span* span = scene.span(place);
+  if (!span) return spanKindName(SpanKind::bubble);
+  return text(instructionText(*scene.graph, scene.routine(*span), scene.instruction(*span)));
+}
+
+QString callName(const TimelineScene& scene, const Track& track, const CallBlock& block) {
+  const RankClass& c = scene.program->rankClasses[track.rankClass];
+  const Call& call = c.calls[block.call];
+  const Routine& routine = scene.program->routines[call.routine];
+  if (routine.kind == Routine::Kind::update) return QStringLiteral("U");
+  const QString name =
+      (routine.kind == Routine::Kind::forward ? "F" : "B") + QString::number(call.microBatch);
+  return c.slots.size() > 1 ? name + QStringLiteral(" c%1").arg(routine.chunk) : name;
+}
+
+QString spanTip(const TimelineScene& scene, const SpanPlace& place) {
+  const Span* span = scene.span(place);
+  QStringList lines{title(scene, place, span)};
+  if (span) lines << what(scene, *span).toHtmlEscaped();
+  lines << when(scene, place);
+  if (span && scene.instruction(*span).bytes.value > 0)
+    lines << text(bytesText(scene.instruction(*span).bytes));
+  if (span) lines << evidence(scene, *span) << error(scene, place);
+  lines.removeAll(QString());
+  return lines.join(QStringLiteral("<br>"));
+}
+
+QString rankClassName(const TimelineScene& scene, size_t rankClass) {
+  return tr("Stage %1").arg(scene.program->rankClasses[rankClass].stage);
+}
+
+QString trackName(const TimelineScene& scene, const Track& track) {
+  const QString name = text(streamName(track.stream));
+  if (!scene.measured) return name;
+  return track.measured ? tr("%1 · measured").arg(name) : tr("%1 · predicted").arg(name);
+}
+
+}  // namespace meshplan::gui

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gui/models/timeline_scene.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace meshplan::gui {
+namespace {
+
+using Kind = Instruction::Kind;
+using FlowKey = std::tuple<bool, int32_t, bool, int32_t>;
+
+struct Transfer {
+  FlowKey key;
+  SpanPlace place;
+  bool operator<(const Transfer& o) const { return key < o.key; }
+};
+
+std::vector<Transfer> transfersOf(const TimelineScene& scene, Kind kind) {
+  std::vector<Transfer> out;
+  for (size_t t = 0; t < scene.tracks.tracks().size(); ++t) {
+    const Track& track = scene.tracks.tracks()[t];
+    for (size_t i = 0; i < track.spans.size(); ++i) {
+      if (track.spans.kind(i) != SpanKind::transfer) continue;
+      const Span& s = *scene.span({t, i});
+      const Instruction& in = scene.instruction(s);
+      if (in.kind == kind)
+        out.push_back(
+            {{track.measured, in.boundary, in.backwardDirection, scene.call(s).microBatch},
+             {t, i}});
+    }
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+std::vector<Flow> flowsOf(const TimelineScene& scene) {
+  const std::vector<Transfer> sends = transfersOf(scene, Kind::send);
+  std::vector<Flow> flows;
+  for (const Transfer& receive : transfersOf(scene, Kind::receive)) {
+    const auto send = std::lower_bound(sends.begin(), sends.end(), receive);
+    if (send == sends.end() || send->key != receive.key) continue;
+    flows.push_back(
+        {send->place, receive.place, scene.start(send->place), scene.end(receive.place)});
+  }
+  std::sort(flows.begin(), flows.end(),
+            [](const Flow& a, const Flow& b) { return a.begin < b.begin; });
+  return flows;
+}
+
+std::shared_ptr<TimelineScene> filled(const Program& program, const Graph& graph,
+                                      const Timeline& timeline, const Timeline* measured) {
+  auto scene = std::make_shared<TimelineScene>();
+  scene->program = &program;
+  scene->graph = &graph;
+  scene->timeline = &timeline;
+  scene->measured = measured;
+  scene->tracks = TimelineTracks(program, timeline, measured);
+  for (const RankClassSummary& c : timeline.rankClasses) scene->memory.emplace_back(c.memory);
+  for (size_t c = 0; c < program.rankClasses.size(); ++c)
+    scene->ranks.push_back(ranksOf(program, c));
+  scene->flows = flowsOf(*scene);
+  return scene;
+}
+
+}  // namespace
+
+const Span* TimelineScene::span(const SpanPlace& p) const {
+  const uint32_t source = track(p).spans.source(p.place);
+  if (source == Track::kBubble) return nullptr;
+  return &(track(p).measured ? measured : timeline)->spans[source];
+}
+
+OpId TimelineScene::forwardOperator(const Instruction& in) const {
+  if (in.kind != Kind::compute || !in.op.valid() || in.op.index() >= graph->operatorCount())
+    return {};
+  const Operator& op = graph->op(in.op);
+  return op.phase == Phase::forward ? in.op : op.forward;
+}
+
+MarkedPlaces TimelineScene::mark(
+    const std::function<bool(const Span&, uint32_t source, bool measured)>& wanted) const {
+  MarkedPlaces out(tracks.tracks().size());
+  for (size_t t = 0; t < out.size(); ++t) {
+    const Track& track = tracks.tracks()[t];
+    const std::vector<Span>& spans = (track.measured ? measured : timeline)->spans;
+    for (size_t i = 0; i < track.spans.size(); ++i) {
+      const uint32_t source = track.spans.source(i);
+      if (source != Track::kBubble && wanted(spans[source], source, track.measured))
+        out[t].push_back(uint32_t(i));
+    }
+  }
+  return out;
+}
+
+std::shared_ptr<const TimelineScene> sceneOf(std::shared_ptr<const ShownPlan> shown,
+                                             std::shared_ptr<const Timeline> measured) {
+  auto scene = filled(shown->simulated.program, shown->document->model().graph,
+                      shown->simulated.timeline, measured.get());
+  scene->owner = std::move(shown);
+  scene->measuredOwner = std::move(measured);
+  return scene;
+}
+
+std::shared_ptr<const TimelineScene> sceneOf(const Program& program, const Graph& graph,
+                                             const Timeline& timeline, const Timeline* measured) {
+  return filled(program, graph, timeline, measured);
+}
+
+MarkedPlaces placesOf(const TimelineScene& scene, const std::vector<OpId>& operators) {
+  if (operators.empty()) return MarkedPlaces(scene.tracks.tracks().size());
+  std::vector<std::vector<bool>> wanted;
+  for (const Routine& routine : scene.program->routines) {
+    wanted.emplace_back();
+    for (const Instruction& in : routine.instructions)
+      wanted.back().push_back(
+          std::binary_search(operators.begin(), operators.end(), scene.forwardOperator(in)));
+  }
+  return scene.mark(
+      [&](const Span& s, uint32_t, bool) { return wanted[scene.call(s).routine][s.instruction]; });
+}
+
+MarkedPlaces criticalPlaces(const TimelineScene& scene) {
+  std::vector<bool> critical(scene.timeline->spans.size());
+  for (size_t i : criticalPath(*scene.program, *scene.timeline)) critical[i] = true;
+  return scene.mark(
+      [&](const Span&, uint32_t source, bool measured) { return !measured && critical[source]; });
+}
+
+}  // namespace meshplan::gui
