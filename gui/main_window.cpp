@@ -21,6 +21,7 @@
 #include "gui/text.h"
 #include "gui/views/compare_view.h"
 #include "gui/views/memory_view.h"
+#include "gui/views/model_view.h"
 #include "gui/views/placement_view.h"
 #include "gui/views/plans_view.h"
 #include "gui/views/start_page.h"
@@ -94,7 +95,7 @@ void MainWindow::addWorkspaces() {
   start_ = new StartPage(pages_);
   start_->showRecent(QSettings().value("recent").toStringList());
   pages_->addWidget(start_);
-  addPage(Workspace::model, tr("Model"), new QLabel(pages_));
+  addPage(Workspace::model, tr("Model"), new ModelView(session_, selection_, pages_));
   auto* plan = new QSplitter(Qt::Horizontal);
   auto* right = new QSplitter(Qt::Vertical, plan);
   plans_ = new PlansView(session_, selection_, plan);

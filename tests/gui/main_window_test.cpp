@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole window, as a newcomer uses it. MESHPLAN_PICTURES=FOLDER keeps a picture of everything.
+#include "gui/main_window.h"
+
+#include <gtest/gtest.h>
+
+#include <QDockWidget>
+#include <QLineEdit>
+#include <QMessageBox>
+#include <QMimeData>
+#include <QPushButton>
+#include <QSettings>
+#include <QTableView>
+#include <QTemporaryDir>
+#include <QTest>
+#include <QTimer>
+#include <QToolButton>
+#include <fstream>
+
+#include "gui/export_view.h"
+#include "gui/views/model_view.h"
+#include "gui/views/placement_view.h"
+
+namespace meshplan::gui {
+namespace {
+
+constexpr int kWaitMs = 120000;
+
+class Window : public testing::Test {
+ protected:
+  void SetUp() override {
+    QSettings::setPath(QSettings::NativeFormat, QSettings::UserScope, settings.path());
+    QApplication::setOrganizationName("meshplan-test");
+    window = std::make_unique<MainWindow>();
+    window->resize(1440, 900);
+    window->QWidget::show();
+  }
+
+  template <class T>
+  T* child(const QString& name) {
+    T* found = window->findChild<T*>(name);
+    EXPECT_NE(found, nullptr) << name.toStdString();
+    return found;
+  }
+  bool settled() {
+    Session& s = window->session();
+    return QTest::qWaitFor([&] { return s.shown() && !s.busy(); }, kWaitMs);
+  }
+  void openSmall() {
+    OpenRequest request;
+    request.model.source = "gpt";
+    request.model.settings = {{"layers", "4"}, {"hidden", "512"}, {"heads", "8"}};
+    request.model.sequence = 128;
+    request.cluster = "8xA100-SXM-80GB";
+    request.globalBatch = 64;
+    window->session().open(request);
+    ASSERT_TRUE(settled());
+  }
+  QImage picture(const QString& name) {
+    QTest::qWait(100);  // layouts of graphs come from beside
+    const QImage image = window->grab().toImage();
+    const QString folder = qEnvironmentVariable("MESHPLAN_PICTURES");
+    if (!folder.isEmpty()) image.save(folder + "/" + name + ".png");
+    return image;
+  }
+  /// So many colours that something is drawn.
+  static int colours(const QImage& image) {
+    QSet<QRgb> seen;
+    for (int y = 0; y < image.height(); y += 3)
+      for (int x = 0; x < image.width(); x += 3) seen.insert(image.pixel(x, y));
+    return static_cast<int>(seen.size());
+  }
+
+  QTemporaryDir settings;
+  std::unique_ptr<MainWindow> window;
+};
+
+TEST_F(Window, StartsWithExamplesAndNothingElse) {
+  EXPECT_TRUE(child<QPushButton>("example:llama3-8b")->isVisible());
+  EXPECT_FALSE(child<QDockWidget>("dock:whatIf")->isVisible());
+  EXPECT_GT(colours(picture("start")), 10);
+}
+
+TEST_F(Window, EveryExampleOpensInEveryWorkspaceInBothThemes) {
+  for (const char* example : {"llama3-8b", "gpt3-175b", "resnet50"}) {
+    QTest::mouseClick(child<QPushButton>(QString("example:") + example), Qt::LeftButton);
+    ASSERT_TRUE(QTest::qWaitFor(
+        [&] {
+          const auto& document = window->session().document();
+          return document && document->request().model.source == example;
+        },
+        kWaitMs));
+    ASSERT_TRUE(settled()) << example;
+    for (const Theme theme : {Theme::light, Theme::dark}) {
+      window->setTheme(theme);
+      const QString look = theme == Theme::dark ? "dark" : "light";
+      int number = 0;
+      for (const auto workspace :
+           {MainWindow::Workspace::model, MainWindow::Workspace::plan,
+            MainWindow::Workspace::timeline, MainWindow::Workspace::compare}) {
+        window->show(workspace);
+        const QImage image = picture(QString("%1-%2-%3").arg(example).arg(number++).arg(look));
+        EXPECT_GT(colours(image), 20) << example;
+      }
+    }
+  }
+  window->setTheme(Theme::light);
+}
+
+TEST_F(Window, AChoiceIsTriedUndoneAndRedone) {
+  openSmall();
+  const std::string best = window->session().shown()->report.strategy;
+  auto* zero = child<QToolButton>("zero=3");
+  ASSERT_TRUE(zero->isEnabled());
+  QTest::mouseClick(zero, Qt::LeftButton);
+  ASSERT_TRUE(QTest::qWaitFor([&] { return window->session().shown()->report.plan.zeroStage == 3; },
+                              kWaitMs));
+  QTest::keyClick(window.get(), Qt::Key_Z, Qt::ControlModifier);
+  EXPECT_EQ(window->session().shown()->report.strategy, best);
+  QTest::keySequence(window.get(), QKeySequence::Redo);
+  EXPECT_EQ(window->session().shown()->report.plan.zeroStage, 3);
+}
+
+TEST_F(Window, WhatCannotBeIsDisabledWithTheReason) {
+  openSmall();
+  auto* button = child<QToolButton>("mbs=64");
+  ASSERT_TRUE(QTest::qWaitFor([&] { return !child<QToolButton>("mbs=64")->isEnabled(); }, kWaitMs))
+      << button->toolTip().toStdString();
+  EXPECT_GT(child<QToolButton>("mbs=64")->toolTip().size(), 20);
+}
+
+TEST_F(Window, WhyNotShowsAnyStrategyOrTellsWhatIsWrong) {
+  openSmall();
+  auto* line = child<QLineEdit>("whyNot");
+  QTest::keyClicks(line, "tp=2,pp=2");
+  QTest::keyClick(line, Qt::Key_Return);
+  ASSERT_TRUE(QTest::qWaitFor(
+      [&] { return window->session().shown()->report.plan.mesh.pipeline == 2; }, kWaitMs));
+  QString told;
+  QTimer closer;
+  closer.setInterval(20);
+  QObject::connect(&closer, &QTimer::timeout, [&] {
+    if (auto* box = window->findChild<QMessageBox*>("failure")) {
+      told = box->text();
+      box->accept();
+    }
+  });
+  closer.start();
+  line->clear();
+  QTest::keyClicks(line, "tp=3");
+  QTest::keyClick(line, Qt::Key_Return);
+  ASSERT_TRUE(QTest::qWaitFor([&] { return !told.isEmpty(); }, kWaitMs));
+  EXPECT_EQ(window->session().shown()->report.plan.mesh.pipeline, 2);
+}
+
+TEST_F(Window, ARankThatIsClickedIsSelectedEverywhere) {
+  openSmall();
+  window->show(MainWindow::Workspace::plan);
+  auto* matrix = child<MeshMatrix>("MeshMatrix");
+  QTest::mouseClick(matrix, Qt::LeftButton, {}, matrix->cell(3).center().toPoint());
+  EXPECT_EQ(window->selection().ranks(), std::vector<int64_t>{3});
+  QTest::mouseClick(matrix, Qt::LeftButton, Qt::ControlModifier,
+                    matrix->cell(5).center().toPoint());
+  EXPECT_EQ(window->selection().ranks(), (std::vector<int64_t>{3, 5}));
+}
+
+TEST_F(Window, FindsOperatorsByName) {
+  openSmall();
+  window->show(MainWindow::Workspace::model);
+  QTest::keyClicks(child<QLineEdit>("findOperator"), "attention");
+  ASSERT_FALSE(window->selection().operators().empty());
+  const OpId op = window->selection().operators().front();
+  EXPECT_EQ(window->session().document()->model().graph.op(op).def->name, "Attention");
+}
+
+TEST_F(Window, ComparesAPinnedPlanWithTheShownOne) {
+  openSmall();
+  QTest::keyClick(window.get(), Qt::Key_B, Qt::ControlModifier);
+  window->session().tryStrategy("tp=8", "try");
+  ASSERT_TRUE(QTest::qWaitFor(
+      [&] { return window->session().shown()->report.plan.mesh.tensor == 8; }, kWaitMs));
+  window->show(MainWindow::Workspace::compare);
+  const QAbstractItemModel* rows = child<QTableView>("comparison")->model();
+  ASSERT_GT(rows->rowCount(), 8);
+  EXPECT_TRUE(rows->index(0, 2).data().toString().contains("tp=8"));
+  EXPECT_FALSE(rows->index(0, 1).data().toString().contains("tp=8"));
+  picture("compare");
+}
+
+TEST_F(Window, EverythingFitsInSmallAndLargeWindows) {
+  openSmall();
+  for (const QSize size : {QSize(1024, 700), QSize(3840, 2160)}) {
+    window->resize(size);
+    QTest::qWait(50);
+    EXPECT_EQ(window->size(), size);
+    for (const auto workspace : {MainWindow::Workspace::model, MainWindow::Workspace::plan,
+                                 MainWindow::Workspace::timeline, MainWindow::Workspace::compare}) {
+      window->show(workspace);
+      picture(QString("size-%1-%2").arg(size.width()).arg(int(workspace)));
+    }
+    window->show(MainWindow::Workspace::plan);
+    for (const char* name : {"PlansView", "MeshMatrix", "MemoryView"})
+      EXPECT_FALSE(child<QWidget>(name)->visibleRegion().isEmpty()) << name;
+  }
+}
+
+TEST_F(Window, ExportsPicturesOfAView) {
+  openSmall();
+  QTemporaryDir folder;
+  for (const char* name : {"view.png", "view.svg", "view.pdf"}) {
+    EXPECT_TRUE(exportWidget(*child<MeshMatrix>("MeshMatrix"), folder.filePath(name)));
+    EXPECT_GT(QFileInfo(folder.filePath(name)).size(), 500) << name;
+  }
+  EXPECT_FALSE(exportWidget(*window, folder.filePath("view.txt")));
+  EXPECT_FALSE(QFile::exists(folder.filePath("view.txt")));
+}
+
+}  // namespace
+}  // namespace meshplan::gui
