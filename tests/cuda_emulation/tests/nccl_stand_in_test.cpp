@@ -195,6 +195,7 @@ TEST_F(NcclStandIn, ALaterErrorEndsTheWait) {
   const std::string what =
       failure(2, [](Communicator& comm, Communicator& hosts, CudaDevice& device) {
         auto* x = static_cast<float*>(device.allocate(64, "a test"));
+        hosts.barrier();  // until all are connected
         if (hosts.rank() == 0) {
           comm.allReduce(x, 16, DType::f32, ReduceOp::sum);  // the other never comes
           MESHPLAN_CONTROL(ncclStandInAsyncError)(ncclSystemError);
