@@ -38,6 +38,8 @@ std::unique_ptr<Command> modelsCommand(CLI::App& parent);
 std::unique_ptr<Command> clustersCommand(CLI::App& parent);
 std::unique_ptr<Command> profilesCommand(CLI::App& parent);
 std::unique_ptr<Command> doctorCommand(CLI::App& parent);
+std::unique_ptr<Command> guiCommand(CLI::App& parent);
+std::unique_ptr<Command> renderCommand(CLI::App& parent);
 std::unique_ptr<Command> completionCommand(CLI::App& parent);
 
 }  // namespace meshplan

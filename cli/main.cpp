@@ -111,7 +111,7 @@ int run(int argc, char** argv) {
   Commands commands;
   for (auto* make : {planCommand, simulateCommand, runCommand, compareCommand, measureCommand,
                      profilesCommand, predictCommand, explainCommand, inspectCommand, modelsCommand,
-                     clustersCommand, doctorCommand, completionCommand})
+                     clustersCommand, doctorCommand, guiCommand, renderCommand, completionCommand})
     commands.push_back(make(app));
   try {
     checkNames(commands, {argv + 1, argv + argc});

@@ -3,7 +3,6 @@
 
 #include <QFileInfo>
 #include <QPageSize>
-#include <QPainter>
 #include <QPdfWriter>
 #include <QSaveFile>
 #include <QSvgGenerator>
@@ -14,44 +13,54 @@ namespace {
 constexpr int kPixelRatio = 2;
 constexpr int kDotsPerInch = 96;
 
-bool exportPng(QWidget& widget, QIODevice& file) {
-  QImage image(widget.size() * kPixelRatio, QImage::Format_ARGB32);
+using Paint = std::function<void(QPainter&)>;
+
+bool paintPng(QIODevice& file, const QSize& size, const Paint& paint) {
+  QImage image(size * kPixelRatio, QImage::Format_ARGB32);
   image.setDevicePixelRatio(kPixelRatio);
-  widget.render(&image);
+  image.fill(Qt::white);
+  QPainter painter(&image);
+  paint(painter);
+  painter.end();
   return image.save(&file, "PNG");
 }
 
-bool exportSvg(QWidget& widget, QIODevice& file) {
+bool paintSvg(QIODevice& file, const QSize& size, const Paint& paint) {
   QSvgGenerator svg;
   svg.setOutputDevice(&file);
-  svg.setSize(widget.size());
-  svg.setViewBox(widget.rect());
+  svg.setSize(size);
+  svg.setViewBox(QRect(QPoint(), size));
   svg.setResolution(kDotsPerInch);
-  widget.render(&svg);
-  return true;
+  QPainter painter(&svg);
+  paint(painter);
+  return painter.end();
 }
 
-bool exportPdf(QWidget& widget, QIODevice& file) {
+bool paintPdf(QIODevice& file, const QSize& size, const Paint& paint) {
   QPdfWriter pdf(&file);
   pdf.setResolution(kDotsPerInch);
-  pdf.setPageSize(QPageSize(QSizeF(widget.size()) * 72.0 / kDotsPerInch, QPageSize::Point));
+  pdf.setPageSize(QPageSize(QSizeF(size) * 72.0 / kDotsPerInch, QPageSize::Point));
   pdf.setPageMargins({});
   QPainter painter(&pdf);
-  widget.render(&painter);
+  paint(painter);
   return painter.end();
 }
 
 }  // namespace
 
-bool exportWidget(QWidget& widget, const QString& path) {
+bool exportPicture(const QString& path, const QSize& size, const Paint& paint) {
+  const QString kind = QFileInfo(path).suffix().toLower();
+  if (kind != "png" && kind != "svg" && kind != "pdf") return false;
   QSaveFile file(path);
-  const QString extension = QFileInfo(path).suffix().toLower();
-  if (extension != "png" && extension != "svg" && extension != "pdf") return false;
   if (!file.open(QIODevice::WriteOnly)) return false;
-  const bool drawn = extension == "png"   ? exportPng(widget, file)
-                     : extension == "svg" ? exportSvg(widget, file)
-                                          : exportPdf(widget, file);
+  const bool drawn = kind == "png"   ? paintPng(file, size, paint)
+                     : kind == "svg" ? paintSvg(file, size, paint)
+                                     : paintPdf(file, size, paint);
   return drawn && file.commit();
+}
+
+bool exportWidget(QWidget& widget, const QString& path) {
+  return exportPicture(path, widget.size(), [&](QPainter& painter) { widget.render(&painter); });
 }
 
 }  // namespace meshplan::gui

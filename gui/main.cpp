@@ -1,36 +1,85 @@
 // SPDX-License-Identifier: Apache-2.0
-// Starts the desktop app: meshplan-gui [FILE]. A model's name of `meshplan models` is opened as
-// well.
+// The desktop app: meshplan-gui [FILE]. With --render VIEW and --out FILE it draws one view of what
+// it opens and ends, without a display.
+#include <fmt/core.h>
+
 #include <QApplication>
 #include <QCommandLineParser>
 #include <QFileInfo>
+#include <algorithm>
 
+#include "gui/file_kind.h"
 #include "gui/main_window.h"
+#include "gui/render.h"
 
-int main(int argc, char** argv) {
+namespace meshplan::gui {
+namespace {
+
+OpenRequest requestOf(const QString& file, const QCommandLineParser& options) {
+  OpenRequest request;
+  const bool isPlan = QFileInfo::exists(file) && kindOfFile(file.toStdString()) == FileKind::plan;
+  (isPlan ? request.planPath : request.model.source) = file.toStdString();
+  request.cluster = options.value("cluster").toStdString();
+  request.globalBatch = options.value("global-batch").toLongLong();
+  return request;
+}
+
+QSize sizeOf(const QString& text) {
+  const QStringList parts = text.split('x');
+  return parts.size() == 2 ? QSize(parts[0].toInt(), parts[1].toInt()) : QSize();
+}
+
+int render(const QString& file, const QCommandLineParser& options) {
+  try {
+    renderView(options.value("render"), requestOf(file, options), options.value("out"),
+               sizeOf(options.value("size")));
+    return 0;
+  } catch (const Error& error) {
+    fmt::print(stderr, "error: {}\n", error.what());
+    return exitCode(error.kind());
+  }
+}
+
+int runWindow(const QString& file, const QCommandLineParser& options) {
+  MainWindow window;
+  window.restore();
+  window.QWidget::show();
+  if (QFileInfo::exists(file))
+    window.openFile(file);
+  else if (!file.isEmpty())
+    window.session().open(requestOf(file, options));
+  return QApplication::exec();
+}
+
+int run(int argc, char** argv) {
+  const bool renders = std::any_of(
+      argv, argv + argc, [](const char* word) { return std::string_view(word) == "--render"; });
+  if (renders) qputenv("QT_QPA_PLATFORM", "offscreen");
   QApplication app(argc, argv);
   QApplication::setStyle("fusion");
   QApplication::setOrganizationName("meshplan");
   QApplication::setApplicationName("meshplan");
   QApplication::setApplicationVersion(MESHPLAN_VERSION);
-  QCommandLineParser parser;
-  parser.setApplicationDescription("Shows how a model is split over devices, and why.");
-  parser.addPositionalArgument("FILE", "A model, a plan or a cluster to open", "[FILE]");
-  parser.addOption({{"c", "cluster"}, "The cluster to plan for", "CLUSTER", "8xH100-SXM"});
-  parser.addHelpOption();
-  parser.addVersionOption();
-  parser.process(app);
-  meshplan::gui::MainWindow window;
-  window.restore();
-  window.QWidget::show();
-  const QStringList files = parser.positionalArguments();
-  if (!files.isEmpty() && QFileInfo::exists(files.front())) {
-    window.openFile(files.front());
-  } else if (!files.isEmpty()) {
-    meshplan::gui::OpenRequest request;
-    request.model.source = files.front().toStdString();
-    request.cluster = parser.value("cluster").toStdString();
-    window.session().open(request);
-  }
-  return QApplication::exec();
+  QCommandLineParser options;
+  options.setApplicationDescription("Shows how a model is split over devices, and why.");
+  options.addPositionalArgument("FILE", "A model, a plan or a cluster to open", "[FILE]");
+  options.addOption({{"c", "cluster"}, "The cluster to plan for", "CLUSTER", "8xH100-SXM"});
+  options.addOption({{"b", "global-batch"}, "Samples of a step", "N"});
+  options.addOption({"render", "Draw a view and end: " + kRenderedViews.join(", "), "VIEW"});
+  options.addOption({"out", "The picture to write", "FILE"});
+  options.addOption({"size", "Its size in pixels", "WIDTHxHEIGHT"});
+  options.addHelpOption();
+  options.addVersionOption();
+  options.process(app);
+  const QString file = options.positionalArguments().value(0);
+  if (!renders) return runWindow(file, options);
+  QApplication::setPalette(themePalette(Theme::light));
+  return render(file, options);
+}
+
+}  // namespace
+}  // namespace meshplan::gui
+
+int main(int argc, char** argv) {
+  return meshplan::gui::run(argc, argv);
 }

@@ -26,6 +26,7 @@
 #include "gui/views/plans_view.h"
 #include "gui/views/start_page.h"
 #include "gui/views/summary_view.h"
+#include "gui/views/timeline_view.h"
 #include "gui/views/what_if_view.h"
 
 namespace meshplan::gui {
@@ -108,7 +109,7 @@ void MainWindow::addWorkspaces() {
   plan->setSizes({3000, 2000});
   plan->setChildrenCollapsible(false);
   addPage(Workspace::plan, tr("Plan"), plan);
-  addPage(Workspace::timeline, tr("Timeline"), new QLabel(pages_));
+  addPage(Workspace::timeline, tr("Timeline"), new TimelineView(session_, selection_, pages_));
   addPage(Workspace::compare, tr("Compare"), new CompareView(session_, selection_, pages_));
 }
 
@@ -123,7 +124,7 @@ void MainWindow::addDocks() {
   auto* whatIf = scrolled(new WhatIfView(session_, selection_));
   whatIf->setObjectName("whatIf");
   whatIf->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
-  whatIf->setMinimumWidth(fontMetrics().averageCharWidth() * 60);
+  whatIf->setMinimumWidth(fontMetrics().averageCharWidth() * 52);
   dock(tr("What if"), whatIf, Qt::RightDockWidgetArea);
 }
 
@@ -229,6 +230,7 @@ void MainWindow::showDocument() {
   }
   const std::string parameters =
       countText(static_cast<double>(document->model().graph.parameterCount()));
+  statusBar()->clearMessage();
   title_->setText(tr("<b>%1</b> (%2 parameters) on <b>%3</b>, global batch %4")
                       .arg(text(document->planning().modelName()), text(parameters),
                            text(document->cluster().name))

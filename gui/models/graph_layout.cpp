@@ -90,6 +90,7 @@ VisibleGraph visibleGraph(const TrainingModel& model, const std::vector<ModuleNo
   for (size_t n = 0; n < graph.nodes.size(); ++n)
     for (OpId op : tree[size_t(graph.nodes[n])].operators) nodeOf[op.index()] = n;
   const auto instance = [&](size_t op) { return model.chain.blockOf(OpId(op)); };
+  const std::vector<size_t> runs = layerRuns(model.chain);
   std::map<std::pair<size_t, size_t>, Bytes> bytes;
   for (size_t to = 0; to < model.forwardOps; ++to)
     for (TensorId t : model.graph.op(OpId(to)).inputs) {
@@ -98,8 +99,7 @@ VisibleGraph visibleGraph(const TrainingModel& model, const std::vector<ModuleNo
       const size_t from = tensor.producer.index();
       if (nodeOf[from] == nodeOf[to]) continue;
       const size_t a = instance(from), b = instance(to);
-      const auto& blocks = model.chain.blocks;
-      if (a != b && blocks[a].blockClass == blocks[b].blockClass) continue;
+      if (a != b && runs[a] == runs[b]) continue;
       Bytes& sum = bytes[{nodeOf[from], nodeOf[to]}];
       sum = std::max(sum, tensor.type.bytes() / model.referenceBatch);
     }

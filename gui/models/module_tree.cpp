@@ -17,7 +17,8 @@ constexpr size_t kEasy = 24;  // rows
 
 class TreeBuilder {
  public:
-  TreeBuilder(const TrainingModel& model, const QString& modelName) : model_(model) {
+  TreeBuilder(const TrainingModel& model, const QString& modelName)
+      : model_(model), runs_(layerRuns(model.chain)) {
     nodes_.push_back({modelName, -1, {}, {}, 1, false});
     for (size_t b = 0; b < model_.chain.blocks.size(); ++b) addBlock(b);
   }
@@ -27,16 +28,15 @@ class TreeBuilder {
  private:
   void addBlock(size_t index) {
     const Block& block = model_.chain.blocks[index];
-    const BlockClass& blocks = model_.chain.classes[block.blockClass];
-    const Block& first = model_.chain.blocks[blocks.first];
-    if (index != blocks.first) {  // stands with the first of its class
+    const Block& first = model_.chain.blocks[runs_[index]];
+    if (index != runs_[index]) {  // stands with the first of its run
       for (uint32_t i = 0; i < block.size(); ++i)
         addTo(leaves_[first.begin + i], OpId(block.begin + i));
       return;
     }
-    const QString prefix = text(blockName(model_.graph, block));
-    for (uint32_t i = block.begin; i < block.end; ++i)
-      addOperator(OpId(i), blocks.count > 1 ? prefix : QString(), blocks.count);
+    const auto count = std::count(runs_.begin(), runs_.end(), index);
+    const QString prefix = count > 1 ? text(blockName(model_.graph, block)) : QString();
+    for (uint32_t i = block.begin; i < block.end; ++i) addOperator(OpId(i), prefix, count);
   }
 
   void addOperator(OpId id, const QString& prefix, int64_t repeat) {
@@ -48,6 +48,7 @@ class TreeBuilder {
       at = descend(0, above.split('.', Qt::SkipEmptyParts));
       at = child(at, prefix.section('.', -1));
       nodes_[size_t(at)].repeat = repeat;
+      nodes_[size_t(at)].name = rangeText(prefix.section('.', -1), repeat);
       if (module.startsWith(prefix)) module = module.mid(prefix.size());
     }
     at = descend(at, module.split('.', Qt::SkipEmptyParts));
@@ -60,6 +61,13 @@ class TreeBuilder {
     nodes_[size_t(leaf)].isOperator = true;
     leaves_[id.value] = leaf;
     addTo(leaf, id);
+  }
+
+  /// "0–11" where layers are counted, else the first one's name.
+  static QString rangeText(const QString& first, int64_t count) {
+    bool isNumber = false;
+    const qlonglong number = first.toLongLong(&isNumber);
+    return isNumber ? QStringLiteral("%1–%2").arg(number).arg(number + count - 1) : first;
   }
 
   int descend(int at, const QStringList& names) {
@@ -86,6 +94,7 @@ class TreeBuilder {
   }
 
   const TrainingModel& model_;
+  const std::vector<size_t> runs_;
   std::vector<ModuleNode> nodes_;
   std::map<std::pair<int, QString>, int> children_;
   std::map<uint32_t, int> leaves_;
@@ -95,6 +104,14 @@ class TreeBuilder {
 
 std::vector<ModuleNode> moduleTree(const TrainingModel& model, const QString& modelName) {
   return TreeBuilder(model, modelName).take();
+}
+
+std::vector<size_t> layerRuns(const BlockChain& chain) {
+  std::vector<size_t> runs(chain.blocks.size());
+  for (size_t b = 0; b < runs.size(); ++b)
+    runs[b] =
+        b > 0 && chain.blocks[b].blockClass == chain.blocks[b - 1].blockClass ? runs[b - 1] : b;
+  return runs;
 }
 
 std::vector<int> worthExpanding(const std::vector<ModuleNode>& tree) {

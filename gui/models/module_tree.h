@@ -21,6 +21,10 @@ struct ModuleNode {
 /// The forward operators as modules of modules, by their names; nodes[0] is the model.
 std::vector<ModuleNode> moduleTree(const TrainingModel& model, const QString& modelName);
 
+/// Equal blocks that follow each other, which the tree folds: the run of every block, by the run's
+/// first block.
+std::vector<size_t> layerRuns(const BlockChain& chain);
+
 /// The modules to show expanded at first, the root among them: the largest ones, as long as the
 /// whole stays easy to take in.
 std::vector<int> worthExpanding(const std::vector<ModuleNode>& tree);

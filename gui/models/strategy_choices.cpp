@@ -11,7 +11,7 @@
 namespace meshplan::gui {
 namespace {
 
-constexpr size_t kMostOptions = 8;
+constexpr size_t kMostOptions = 7;
 
 QString tr(const char* text) {
   return QCoreApplication::translate("StrategyChoices", text);

@@ -16,7 +16,9 @@ namespace {
 
 constexpr double kPadding = 8;
 constexpr double kLeastWidth = 90;
+constexpr size_t kStops = 5;  // of a gradient
 constexpr double kZoom = 1.2;
+constexpr double kReadable = 0.8;  // of the size of text elsewhere
 
 }  // namespace
 
@@ -45,6 +47,7 @@ class GraphView::NodeItem : public QGraphicsItem {
     const OpId first = module().operators.front();
     const QColor fill = facts ? stageColour(facts->stage(first), facts->stages())
                               : view_.palette().color(QPalette::Button);
+    const QLinearGradient stages = stageGradient(box, fill);
     if (module().repeat > 1) {  // a stack of them
       painter->setPen(QPen(fill.darker(150), 1));
       painter->setBrush(fill.darker(115));
@@ -52,9 +55,9 @@ class GraphView::NodeItem : public QGraphicsItem {
     }
     const QColor edge = chosen_ ? QColor(0xd5, 0x5e, 0x00) : fill.darker(150);
     painter->setPen(QPen(edge, chosen_ ? 3 : 1));
-    painter->setBrush(fill);
+    painter->setBrush(stages);
     painter->drawRoundedRect(box, 4, 4);
-    painter->setPen(textOn(fill));
+    painter->setPen(textOn(stages.stops()[kStops / 2].second));
     const QString name = view_.tree_.indexOf(node_).data().toString();
     const QString glyph = facts && module().isOperator ? facts->glyph(first) : QString();
     if (glyph.isEmpty()) {
@@ -78,6 +81,19 @@ class GraphView::NodeItem : public QGraphicsItem {
   }
 
  private:
+  /// From the stage of the first to that of the last repetition.
+  QLinearGradient stageGradient(const QRectF& box, const QColor& fill) const {
+    QLinearGradient gradient(box.topLeft(), box.topRight());
+    const OperatorFacts* facts = view_.tree_.facts();
+    const std::vector<OpId>& all = module().operators;
+    for (size_t i = 0; i < kStops; ++i) {
+      const OpId op = all[i * (all.size() - 1) / (kStops - 1)];
+      gradient.setColorAt(static_cast<double>(i) / (kStops - 1),
+                          facts ? stageColour(facts->stage(op), facts->stages()) : fill);
+    }
+    return gradient;
+  }
+
   GraphView& view_;
   const int node_;
   const QSizeF size_;
@@ -112,6 +128,7 @@ void GraphView::say(const QString& text) {
   message_ = text;
   scene_.clear();
   items_.clear();
+  edges_.clear();
   viewport()->update();
 }
 
@@ -138,6 +155,7 @@ void GraphView::draw(const VisibleGraph& graph, const std::vector<QSizeF>& sizes
   message_.clear();
   scene_.clear();
   items_.clear();
+  edges_.clear();
   addEdges(graph, layout);
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
     items_.push_back(new NodeItem(*this, graph.nodes[n], sizes[n]));
@@ -152,14 +170,24 @@ void GraphView::draw(const VisibleGraph& graph, const std::vector<QSizeF>& sizes
 
 /// As wide as the logarithm of what flows.
 void GraphView::addEdges(const VisibleGraph& graph, const GraphLayout& layout) {
-  QColor ink = palette().color(QPalette::WindowText);
-  ink.setAlpha(120);
   for (size_t e = 0; e < graph.edges.size(); ++e) {
     const double kib = static_cast<double>(graph.edges[e].bytes.value) / kKiB;
-    QGraphicsPathItem* curve =
-        scene_.addPath(layout.curves[e], QPen(ink, std::clamp(std::log2(1 + kib) / 4, 0.7, 5.0)));
-    curve->setToolTip(tr("%1 a sample").arg(text(graph.edges[e].bytes)));
+    const double width = std::clamp(std::log2(1 + kib) / 4, 0.7, 5.0);
+    edges_.push_back(scene_.addPath(layout.curves[e], QPen(edgeColour(), width)));
+    edges_.back()->setToolTip(tr("%1 a sample").arg(text(graph.edges[e].bytes)));
   }
+}
+
+QColor GraphView::edgeColour() const {
+  QColor ink = palette().color(QPalette::WindowText);
+  ink.setAlpha(120);
+  return ink;
+}
+
+void GraphView::changeEvent(QEvent* event) {
+  QGraphicsView::changeEvent(event);
+  if (event->type() != QEvent::PaletteChange) return;
+  for (QGraphicsPathItem* edge : edges_) edge->setPen(QPen(edgeColour(), edge->pen().widthF()));
 }
 
 void GraphView::refresh() {
@@ -180,8 +208,8 @@ void GraphView::fit() {
   fitInView(all, Qt::KeepAspectRatio);
   const double scale = transform().m11();
   if (scale > 1.2) setTransform(QTransform::fromScale(1.2, 1.2));
-  if (scale < 0.45) {  // readable from the top; the rest is scrolled to
-    setTransform(QTransform::fromScale(0.8, 0.8));
+  if (scale < kReadable) {  // from the top; the rest is scrolled to
+    setTransform(QTransform::fromScale(kReadable, kReadable));
     centerOn(all.center().x(), 0);
   }
 }

@@ -35,12 +35,14 @@ class GraphView : public QGraphicsView {
   void wheelEvent(QWheelEvent* event) override;
   void keyPressEvent(QKeyEvent* event) override;
   void drawForeground(QPainter* painter, const QRectF& rect) override;
+  void changeEvent(QEvent* event) override;
 
  private:
   class NodeItem;
 
   void draw(const VisibleGraph& graph, const std::vector<QSizeF>& sizes, const GraphLayout& layout);
   void addEdges(const VisibleGraph& graph, const GraphLayout& layout);
+  QColor edgeColour() const;
   void markSelected();
   QSizeF sizeOf(int node) const;
   void say(const QString& text);
@@ -50,6 +52,7 @@ class GraphView : public QGraphicsView {
   Jobs jobs_;
   QGraphicsScene scene_;
   std::vector<NodeItem*> items_;
+  std::vector<QGraphicsPathItem*> edges_;
   QString message_;
 };
 

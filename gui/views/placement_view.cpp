@@ -16,7 +16,7 @@
 namespace meshplan::gui {
 namespace {
 
-constexpr double kGap = 2, kNodeGap = 6, kLeastSide = 6, kLargestSide = 44;
+constexpr double kNodeGap = 4, kLeastSide = 3, kLargestSide = 44;
 // Sized so that people tell them apart on every cell: Okabe and Ito's vermillion, black/white,
 // blue.
 const QColor kTensor(0xd5, 0x5e, 0x00), kData(0xcc, 0x79, 0xa7), kPipeline(0x00, 0x72, 0xb2);
@@ -38,7 +38,7 @@ void MeshMatrix::show() {
   cells_ = session_.shown() ? MeshCells(*session_.shown()) : MeshCells();
   hovered_ = -1;
   updateGeometry();
-  setMinimumHeight(static_cast<int>(headerHeight() + cells_.rows() * (kLeastSide + kGap) + kGap));
+  setMinimumHeight(static_cast<int>(headerHeight() + cells_.rows() * (kLeastSide + gap())));
   update();
 }
 
@@ -54,12 +54,17 @@ double MeshMatrix::headerHeight() const {
   return fontMetrics().height() + 6;
 }
 
+double MeshMatrix::gap() const {
+  return cells_.columns() > 32 ? 1 : 2;
+}
+
 double MeshMatrix::side() const {
-  const auto columns = static_cast<double>(cells_.columns()),
-             rows = static_cast<double>(cells_.rows());
-  const double nodeGaps = columns / 8 * kNodeGap;
-  const double wide = (width() - headerWidth() - nodeGaps) / columns - kGap;
-  const double high = (height() - headerHeight()) / rows - kGap;
+  const auto columns = static_cast<double>(cells_.columns());
+  const auto rows = static_cast<double>(cells_.rows());
+  const int64_t last = cells_.columns() - 1;
+  const double nodeGaps = kNodeGap * static_cast<double>(cells_.node(last) - cells_.node(0));
+  const double wide = (width() - headerWidth() - nodeGaps - kNodeGap) / columns - gap();
+  const double high = (height() - headerHeight()) / rows - gap();
   return std::clamp(std::min(wide, high), kLeastSide, kLargestSide);
 }
 
@@ -69,7 +74,7 @@ QSize MeshMatrix::sizeHint() const {
 
 QRectF MeshMatrix::cell(int64_t rank) const {
   const int64_t column = cells_.column(rank), row = cells_.row(rank);
-  const double step = side() + kGap;
+  const double step = side() + gap();
   // Nodes apart, as far as the first row tells.
   const double apart = kNodeGap * static_cast<double>(cells_.node(column) - cells_.node(0));
   return {headerWidth() + static_cast<double>(column) * step + apart,
@@ -78,7 +83,7 @@ QRectF MeshMatrix::cell(int64_t rank) const {
 
 int64_t MeshMatrix::rankAt(QPointF at) const {
   if (!session_.shown()) return -1;
-  const auto row = static_cast<int64_t>((at.y() - headerHeight()) / (side() + kGap));
+  const auto row = static_cast<int64_t>((at.y() - headerHeight()) / (side() + gap()));
   if (at.y() < headerHeight() || row >= cells_.rows()) return -1;
   for (int64_t c = 0; c < cells_.columns(); ++c)
     if (cell(cells_.rank(row, c)).contains(at)) return cells_.rank(row, c);
@@ -87,7 +92,7 @@ int64_t MeshMatrix::rankAt(QPointF at) const {
 
 int64_t MeshMatrix::stageNameAt(QPointF at) const {
   if (!session_.shown() || at.x() > headerWidth() || at.y() < headerHeight()) return -1;
-  const auto row = static_cast<int64_t>((at.y() - headerHeight()) / (side() + kGap));
+  const auto row = static_cast<int64_t>((at.y() - headerHeight()) / (side() + gap()));
   return row < cells_.rows() ? row : -1;
 }
 
@@ -118,7 +123,7 @@ void MeshMatrix::paint(QPainter& painter) {
 
 void MeshMatrix::paintHeaders(QPainter& painter) {
   painter.setPen(palette().color(QPalette::WindowText));
-  const double step = side() + kGap;
+  const double step = side() + gap();
   const int every = std::max(1, static_cast<int>(std::ceil(fontMetrics().height() / step)));
   for (int64_t row = 0; row < cells_.rows(); row += every)
     painter.drawText(QRectF(0, headerHeight() + static_cast<double>(row) * step - step,
@@ -218,14 +223,17 @@ PlacementView::PlacementView(Session& session, Selection& selection, QWidget* pa
   bar->addWidget(new QLabel(tr("colour by"), this));
   bar->addWidget(by);
   bar->addStretch(1);
-  bar->addWidget(new QLabel(tr("groups:"), this));
-  bar->addWidget(swatch(kTensor, tr("tensor")));
-  bar->addWidget(swatch(kData, tr("data")));
-  bar->addWidget(swatch(kPipeline, tr("pipeline")));
+  auto* groups = new QHBoxLayout;
+  groups->addWidget(new QLabel(tr("groups of a rank:"), this));
+  groups->addWidget(swatch(kTensor, tr("tensor")));
+  groups->addWidget(swatch(kData, tr("data")));
+  groups->addWidget(swatch(kPipeline, tr("pipeline")));
+  groups->addStretch(1);
   auto* layout = new QVBoxLayout(this);
   layout->setContentsMargins(6, 4, 6, 4);
   layout->addLayout(bar);
   layout->addWidget(matrix_, 1);
+  layout->addLayout(groups);
 }
 
 }  // namespace meshplan::gui

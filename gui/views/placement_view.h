@@ -40,6 +40,7 @@ class MeshMatrix : public QWidget {
   double headerWidth() const;
   double headerHeight() const;
   double side() const;
+  double gap() const;
   void paintHeaders(QPainter& painter);
   void paintCells(QPainter& painter);
   void paintGroups(QPainter& painter);

@@ -15,7 +15,7 @@ namespace meshplan::gui {
 namespace {
 
 QPointF place(const PlanReport& r) {
-  return {1e3 * r.stepTime.value, static_cast<double>(r.peakMemory.value) / kGiB};
+  return {r.stepTime.value, static_cast<double>(r.peakMemory.value) / kGiB};
 }
 
 QScatterSeries* scatter(const QString& name, const QColor& colour,
@@ -37,6 +37,7 @@ PlanScatter::PlanScatter(Session& session, QWidget* parent)
   setAccessibleName(tr("Plans by step time and memory"));
   setRenderHint(QPainter::Antialiasing);
   setFrameShape(QFrame::NoFrame);
+  setMinimumWidth(fontMetrics().averageCharWidth() * 52);
   chart()->legend()->setAlignment(Qt::AlignTop);
   chart()->setMargins(QMargins(4, 4, 4, 4));
   connect(&session_, &Session::foundChanged, this, &PlanScatter::rebuild);
@@ -75,9 +76,9 @@ void PlanScatter::rebuild() {
   shown_ = scatter(tr("shown"), QColor(0xd5, 0x5e, 0x00), QScatterSeries::MarkerShapeStar, 15);
   chart()->addSeries(shown_);
   auto *x = new QValueAxis, *y = new QValueAxis;
-  x->setTitleText(tr("step, ms"));
+  x->setTitleText(tr("step, s"));
   y->setTitleText(tr("memory, GiB"));
-  double right = 1, top = 1;
+  double right = 1e-6, top = 1;
   for (const PlanReport& r : reports_) {
     if (!std::isfinite(place(r).x())) continue;
     right = std::max(right, place(r).x());
@@ -98,6 +99,9 @@ void PlanScatter::rebuild() {
   y->setRange(0, 1.1 * top);
   x->applyNiceNumbers();
   y->applyNiceNumbers();
+  x->setTickCount(std::min(x->tickCount(), 6));
+  x->setLabelFormat("%g");
+  y->setLabelFormat("%g");
   chart()->addAxis(x, Qt::AlignBottom);
   chart()->addAxis(y, Qt::AlignLeft);
   const QColor ink = palette().color(QPalette::WindowText);

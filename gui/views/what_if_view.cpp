@@ -4,11 +4,11 @@
 #include <QButtonGroup>
 #include <QHBoxLayout>
 #include <QPushButton>
-#include <QToolButton>
 #include <QVBoxLayout>
 #include <cmath>
 
 #include "gui/text.h"
+#include "gui/views/choice_button.h"
 #include "profiles/load_cluster.h"
 
 namespace meshplan::gui {
@@ -119,15 +119,11 @@ void WhatIfView::addChoice(const StrategyChoice& choice) {
   layout->setSpacing(1);
   auto* group = new QButtonGroup(row);
   for (const StrategyOption& option : choice.options) {
-    auto* button = new QToolButton(row);
+    auto* button = new ChoiceButton(option.value, row);
     button->setObjectName(choice.key + "=" + option.value);
     button->setAccessibleName(choice.name + " " + option.value);
-    button->setText(option.value);
     button->setToolTip(option.strategy);
-    button->setCheckable(true);
     button->setChecked(option.shown);
-    button->setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Fixed);
-    button->setStyleSheet("QToolButton { padding: 1px 3px; }");
     group->addButton(button);
     layout->addWidget(button);
     connect(button, &QToolButton::clicked, this, [this, option, key = choice.key] {
@@ -157,7 +153,7 @@ void WhatIfView::checkOptions(const std::vector<StrategyChoice>& choices) {
       },
       [this](Refusals refused) {
         for (const auto& [name, reason] : refused)
-          if (auto* button = choicesBox_->findChild<QToolButton*>(name)) {
+          if (auto* button = choicesBox_->findChild<ChoiceButton*>(name)) {
             button->setEnabled(false);
             button->setToolTip(reason);
           }
