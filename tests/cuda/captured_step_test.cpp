@@ -3,28 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "backend/comm/in_process.h"
-#include "backend/cuda/cuda_device.h"
 #include "tests/backend/equivalence_cases.h"
+#include "tests/cuda/counting_device.h"
 #include "tests/cuda/gpu.h"
 
 namespace meshplan {
 namespace {
-
-/// A GPU that counts what is repeated.
-class CountingDevice final : public CudaDevice {
- public:
-  CountingDevice(bool captures, int& replays)
-      : CudaDevice(0, 0), captures_(captures), replays_(replays) {}
-  bool canCapture() const override { return captures_ && CudaDevice::canCapture(); }
-  void replay() override {
-    ++replays_;
-    CudaDevice::replay();
-  }
-
- private:
-  const bool captures_;
-  int& replays_;
-};
 
 TrainingRun train(const TrainingModel& model, const Plan& plan, bool captures, int& replays) {
   RunSettings settings;

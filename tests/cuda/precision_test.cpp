@@ -6,7 +6,6 @@
 #include <mutex>
 
 #include "backend/comm/in_process.h"
-#include "backend/cuda/cuda_device.h"
 #include "backend/cuda/matrix.h"
 #include "backend/initial_values.h"
 #include "backend/parameter_values.h"
@@ -14,6 +13,7 @@
 #include "backend/training_run.h"
 #include "planner/lowering.h"
 #include "tests/backend/equivalence_cases.h"
+#include "tests/cuda/counting_device.h"
 #include "tests/cuda/gpu.h"
 #include "tests/cuda/gpu_ranks.h"
 #include "tests/graph_text.h"
@@ -88,28 +88,18 @@ struct ScaledRun {
   int replays = 0;
 };
 
-/// A GPU that counts what is repeated, and takes the same algorithms whenever it is opened.
-class CountingDevice final : public CudaDevice {
+/// Takes the same algorithms whenever it is opened.
+class SteadyDevice final : public CountingDevice {
  public:
-  CountingDevice(bool captures, int& replays)
-      : CudaDevice(0, 0), captures_(captures), replays_(replays) {
+  SteadyDevice(bool captures, int& replays) : CountingDevice(captures, replays) {
     context().kept<MatrixSettings>().timesCandidates = false;
   }
-  bool canCapture() const override { return captures_ && CudaDevice::canCapture(); }
-  void replay() override {
-    ++replays_;
-    CudaDevice::replay();
-  }
-
- private:
-  const bool captures_;
-  int& replays_;
 };
 
 StartRanks alone(bool captures, int& replays) {
   return [captures, &replays](int ranks, const RankBody& body) {
     runInProcess(ranks, [&](Communicator& world) {
-      CountingDevice device(captures, replays);
+      SteadyDevice device(captures, replays);
       body(device, world, world);
     });
   };
@@ -231,7 +221,7 @@ TEST(GpuPrecision, ACheckpointKeepsTheLossScale) {
     std::vector<StepReport> reports;
     runInProcess(1, [&](Communicator& world) {
       int replays = 0;
-      RankParts parts{std::make_unique<CountingDevice>(true, replays), nullptr};
+      RankParts parts{std::make_unique<SteadyDevice>(true, replays), nullptr};
       trainRank(task, settings, parts, world, [&](const StepReport& report) {
         reports.push_back(report);
         return true;
