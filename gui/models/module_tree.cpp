@@ -36,17 +36,17 @@ class TreeBuilder {
     }
     const auto count = std::count(runs_.begin(), runs_.end(), index);
     const QString prefix = count > 1 ? text(blockName(model_.graph, block)) : QString();
-    for (uint32_t i = block.begin; i < block.end; ++i) addOperator(OpId(i), prefix, count);
+    for (uint32_t i = block.begin; i < block.end; ++i) addOperator(OpId(i), prefix, index, count);
   }
 
-  void addOperator(OpId id, const QString& prefix, int64_t repeat) {
+  void addOperator(OpId id, const QString& prefix, size_t run, int64_t repeat) {
     const Operator& op = model_.graph.op(id);
     QString module = text(op.module), name = text(op.name);
     int at = 0;
     if (!prefix.isEmpty()) {
       const QString above = prefix.section('.', 0, -2);
       at = descend(0, above.split('.', Qt::SkipEmptyParts));
-      at = child(at, prefix.section('.', -1));
+      at = child(at, prefix + QStringLiteral(" ×%1").arg(run));  // beside a module of that name
       nodes_[size_t(at)].repeat = repeat;
       nodes_[size_t(at)].name = rangeText(prefix.section('.', -1), repeat);
       if (module.startsWith(prefix)) module = module.mid(prefix.size());

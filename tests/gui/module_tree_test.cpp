@@ -107,6 +107,15 @@ TEST(ModuleTree, FoldsRepeatedLayers) {
   EXPECT_EQ(attention->operators.size(), 12u);
 }
 
+TEST(ModuleTree, KeepsARepeatedLayerApartFromAModuleOfItsName) {
+  const auto document = open("resnet50");
+  for (const ModuleNode& node : moduleTree(document->model(), "resnet50")) {
+    if (node.repeat == 1) continue;
+    EXPECT_EQ(node.operators.size() % static_cast<size_t>(node.repeat), 0u)
+        << node.name.toStdString();
+  }
+}
+
 TEST(ModuleTreeModel, IsAModelBeforeAndAfterAPlanIsShown) {
   ModuleTreeModel model;
   QAbstractItemModelTester tester(&model);
