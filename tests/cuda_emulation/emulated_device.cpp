@@ -1,10 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/cuda_emulation/emulated_device.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <numeric>
+#include <sstream>
 #include <thread>
 
 namespace meshplan::emulation {
+
+// As CUDA reads them, with the machine's GPUs besides: MESHPLAN_EMULATED_GPUS=4xH200.
+Device::Device() {
+  if (const char* gpus = std::getenv("MESHPLAN_EMULATED_GPUS")) {
+    const std::string text = gpus;
+    const size_t by = text.find('x');
+    visible.resize(static_cast<size_t>(std::atoi(gpus)));
+    std::iota(visible.begin(), visible.end(), 0);
+    name = "NVIDIA " + text.substr(by + 1);
+  }
+  if (const char* chosen = std::getenv("CUDA_VISIBLE_DEVICES")) {
+    const int machine = static_cast<int>(visible.size());
+    visible.clear();
+    std::istringstream numbers(chosen);
+    for (std::string number; std::getline(numbers, number, ',');)
+      if (std::atoi(number.c_str()) < machine) visible.push_back(std::atoi(number.c_str()));
+  }
+  used.resize(visible.size());
+}
 
 Device& device() {
   static auto* const kept = new Device;
@@ -25,10 +48,20 @@ namespace {
 bool runnable(const CUstream_st& stream) {
   if (stream.queue.empty()) return false;
   const Operation& next = stream.queue.front();
+  if (next.graph) return next.graph->open.empty() || !next.graph->runnable().empty();
   return (!next.waits || next.waits->done) && (!next.ready || next.ready());
 }
 
+void runNode(GraphRun& run) {
+  const std::vector<size_t> ready = run.runnable();
+  run.runOne(device().shuffled ? ready[device().random() % ready.size()] : ready[0]);
+}
+
 void runOne(CUstream_st& stream) {
+  if (const auto graph = stream.queue.front().graph; graph && !graph->open.empty()) {
+    runNode(*graph);
+    if (!graph->open.empty()) return;
+  }
   const Operation next = std::move(stream.queue.front());
   stream.queue.pop_front();
   if (next.work) next.work();
@@ -42,13 +75,13 @@ void runOne(CUstream_st& stream) {
 /// Whether something waits for what other threads of the host will do.
 bool waitsForHost() {
   for (cudaStream_t s : device().streams)
-    if (!s->queue.empty() && s->queue.front().ready) return true;
+    if (!s->queue.empty() && (s->queue.front().ready || s->queue.front().graph)) return true;
   return false;
 }
 
-void capture(cudaStream_t stream, Work work) {
+void capture(cudaStream_t stream, Work work, std::function<bool()> ready) {
   CUgraph_st& graph = *stream->capture->graph;
-  graph.nodes.push_back({std::move(work), stream->last});
+  graph.nodes.push_back({std::move(work), stream->last, std::move(ready)});
   stream->last = {graph.nodes.size() - 1};
 }
 
@@ -80,13 +113,31 @@ cudaError_t runUntil(cudaStream_t asked, const std::function<bool()>& enough) {
   return cudaSuccess;
 }
 
-cudaError_t add(cudaStream_t stream, Work work) {
+cudaError_t add(cudaStream_t stream, Work work, std::function<bool()> ready) {
   if (!stream) return cudaErrorInvalidValue;  // the backend never uses the default stream
+  if (stream->device != currentDevice()) return cudaErrorInvalidResourceHandle;
   if (stream->capture)
-    capture(stream, std::move(work));
+    capture(stream, std::move(work), std::move(ready));
   else
-    stream->queue.push_back({std::move(work), nullptr, nullptr, nullptr});
+    stream->queue.push_back({.work = std::move(work), .ready = std::move(ready)});
   return cudaSuccess;
+}
+
+std::vector<size_t> GraphRun::runnable() const {
+  std::vector<size_t> nodes;
+  for (size_t i : open) {
+    const Node& node = graph->nodes[i];
+    const bool follows = std::all_of(node.after.begin(), node.after.end(),
+                                     [&](size_t before) { return done[before]; });
+    if (follows && (!node.ready || node.ready())) nodes.push_back(i);
+  }
+  return nodes;
+}
+
+void GraphRun::runOne(size_t node) {
+  if (graph->nodes[node].work) graph->nodes[node].work();
+  done[node] = true;
+  open.erase(std::find(open.begin(), open.end(), node));
 }
 
 }  // namespace meshplan::emulation

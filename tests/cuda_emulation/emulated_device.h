@@ -11,6 +11,7 @@
 #include <mutex>
 #include <random>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "tests/cuda_emulation/cuda_runtime_api.h"
@@ -22,6 +23,7 @@ using Work = std::function<void()>;
 struct Node {
   Work work;
   std::vector<size_t> after;  // earlier nodes
+  std::function<bool()> ready = {};  // empty, or when it may run besides
 };
 
 }  // namespace meshplan::emulation
@@ -30,7 +32,7 @@ struct CUgraph_st {
   std::vector<meshplan::emulation::Node> nodes;
 };
 struct CUgraphExec_st {
-  CUgraph_st graph;
+  std::shared_ptr<const CUgraph_st> graph;
 };
 
 namespace meshplan::emulation {
@@ -47,22 +49,36 @@ struct Capture {
   std::set<cudaStream_t> joined;
 };
 
+/// A graph on its way: which nodes are open.
+struct GraphRun {
+  std::shared_ptr<const CUgraph_st> graph;
+  std::vector<bool> done;
+  std::vector<size_t> open;
+
+  /// Nodes that may run now.
+  std::vector<size_t> runnable() const;
+  void runOne(size_t node);
+};
+
 struct Operation {
-  Work work;
-  std::function<bool()> ready;  // empty, or when it may run
-  std::shared_ptr<Mark> waits;  // runs only when this is done
-  std::shared_ptr<Mark> marks;
+  Work work = {};
+  std::function<bool()> ready = {};  // empty, or when it may run
+  std::shared_ptr<Mark> waits = {};  // runs only when this is done
+  std::shared_ptr<Mark> marks = {};
+  std::shared_ptr<GraphRun> graph = {};  // instead of work
 };
 
 }  // namespace meshplan::emulation
 
 struct CUstream_st {
+  int device = 0;
   std::deque<meshplan::emulation::Operation> queue;
   meshplan::emulation::Capture* capture = nullptr;
   std::vector<size_t> last;  // nodes that the next captured one comes after
 };
 
 struct CUevent_st {
+  int device = 0;
   std::shared_ptr<meshplan::emulation::Mark> mark;
   meshplan::emulation::Capture* capture = nullptr;
   std::vector<size_t> nodes;
@@ -72,15 +88,21 @@ namespace meshplan::emulation {
 
 struct Allocation {
   size_t bytes = 0;
+  int device = 0;
 };
 
-/// All state of the emulated device.
+/// All state of the emulated devices.
 struct Device {
   std::recursive_mutex mutex;
   std::set<cudaStream_t> streams;
   std::map<const void*, Allocation> memory, pinned;
   std::vector<std::unique_ptr<Capture>> captures;
-  size_t used = 0, total = size_t{4} << 30;
+  Device();
+
+  std::string name = "Emulated GPU";
+  std::vector<int> visible = {0};  // of those that the machine has
+  std::vector<size_t> used;        // by visible device
+  size_t total = size_t{4} << 30;  // of each
   std::mt19937_64 random;
   bool shuffled = false;
   int64_t calls = 0, failAt = 0, operations = 0;
@@ -89,6 +111,8 @@ struct Device {
 };
 
 Device& device();
+/// The one that the calling thread uses.
+int currentDevice();
 using Lock = std::lock_guard<std::recursive_mutex>;
 
 /// What a call returns before it does anything.
@@ -102,6 +126,6 @@ bool runAny(cudaStream_t asked);
 /// Runs streams, one operation of one of them after another, until `enough`.
 cudaError_t runUntil(cudaStream_t asked, const std::function<bool()>& enough);
 /// To the end of the stream, or of what it captures.
-cudaError_t add(cudaStream_t stream, Work work);
+cudaError_t add(cudaStream_t stream, Work work, std::function<bool()> ready = {});
 
 }  // namespace meshplan::emulation

@@ -1,30 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
+#include <numeric>
 
 #include "tests/cuda_emulation/emulated_device.h"
 
 using namespace meshplan::emulation;
-
-namespace {
-
-void runGraph(const CUgraph_st& graph) {
-  std::vector<bool> done(graph.nodes.size());
-  std::vector<size_t> open(graph.nodes.size());
-  for (size_t i = 0; i < open.size(); ++i) open[i] = i;
-  while (!open.empty()) {
-    std::vector<size_t> ready;
-    for (size_t i : open)
-      if (std::all_of(graph.nodes[i].after.begin(), graph.nodes[i].after.end(),
-                      [&](size_t before) { return done[before]; }))
-        ready.push_back(i);
-    const size_t chosen = device().shuffled ? ready[device().random() % ready.size()] : ready[0];
-    if (graph.nodes[chosen].work) graph.nodes[chosen].work();
-    done[chosen] = true;
-    open.erase(std::find(open.begin(), open.end(), chosen));
-  }
-}
-
-}  // namespace
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   MESHPLAN_ENTER();
@@ -56,13 +35,21 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
   MESHPLAN_ENTER();
-  *exec = new CUgraphExec_st{*graph};
+  *exec = new CUgraphExec_st{std::make_shared<const CUgraph_st>(*graph)};
   return cudaSuccess;
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
   MESHPLAN_ENTER();
-  return add(stream, [exec] { runGraph(exec->graph); });
+  if (stream->device != currentDevice()) return cudaErrorInvalidResourceHandle;
+  const size_t nodes = exec->graph->nodes.size();
+  auto run = std::make_shared<GraphRun>();
+  run->graph = exec->graph;
+  run->done.resize(nodes);
+  run->open.resize(nodes);
+  std::iota(run->open.begin(), run->open.end(), size_t{0});
+  stream->queue.push_back({.graph = std::move(run)});
+  return cudaSuccess;
 }
 
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {

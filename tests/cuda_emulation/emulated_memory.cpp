@@ -27,7 +27,7 @@ cudaError_t allocate(void** at, size_t bytes, std::map<const void*, Allocation>&
   *at = std::aligned_alloc(512, whole);
   if (!*at) return cudaErrorMemoryAllocation;
   std::memset(*at, 0xff, whole);
-  kept[*at] = {bytes};
+  kept[*at] = {bytes, currentDevice()};
   return cudaSuccess;
 }
 
@@ -35,8 +35,9 @@ cudaError_t allocate(void** at, size_t bytes, std::map<const void*, Allocation>&
 
 cudaError_t cudaMalloc(void** at, size_t bytes) {
   MESHPLAN_ENTER();
-  if (device().used + bytes > device().total) return cudaErrorMemoryAllocation;
-  device().used += bytes;
+  size_t& used = device().used[static_cast<size_t>(currentDevice())];
+  if (used + bytes > device().total) return cudaErrorMemoryAllocation;
+  used += bytes;
   return allocate(at, bytes, device().memory);
 }
 
@@ -47,7 +48,7 @@ cudaError_t cudaFree(void* at) {
   const auto found = device().memory.find(at);
   if (!at) return status;
   if (found == device().memory.end()) return cudaErrorInvalidValue;
-  device().used -= found->second.bytes;
+  device().used[static_cast<size_t>(found->second.device)] -= found->second.bytes;
   device().memory.erase(found);
   std::free(at);
   return status;

@@ -6,6 +6,7 @@ using namespace meshplan::emulation;
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   MESHPLAN_ENTER();
   *stream = new CUstream_st;
+  (*stream)->device = currentDevice();
   device().streams.insert(*stream);
   return cudaSuccess;
 }
@@ -46,13 +47,14 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   }
   if (stream->capture) return cudaErrorStreamCaptureUnsupported;
   if (event->mark && !event->mark->done)
-    stream->queue.push_back({nullptr, nullptr, event->mark, nullptr});
+    stream->queue.push_back({.waits = event->mark});
   return cudaSuccess;
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   MESHPLAN_ENTER();
   *event = new CUevent_st;
+  (*event)->device = currentDevice();
   return cudaSuccess;
 }
 
@@ -66,13 +68,14 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   MESHPLAN_ENTER();
   if (!stream) return cudaErrorInvalidValue;
+  if (stream->device != event->device) return cudaErrorInvalidResourceHandle;
   event->capture = stream->capture;
   if (stream->capture) {
     event->nodes = stream->last;
     return cudaSuccess;
   }
   event->mark = std::make_shared<Mark>();
-  stream->queue.push_back({nullptr, nullptr, nullptr, event->mark});
+  stream->queue.push_back({.marks = event->mark});
   return cudaSuccess;
 }
 

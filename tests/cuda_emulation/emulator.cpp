@@ -2,24 +2,41 @@
 #include "tests/cuda_emulation/emulator.h"
 
 #include <algorithm>
-#include <cstring>
+#include <numeric>
 
 #include "tests/cuda_emulation/block.h"
 #include "tests/cuda_emulation/emulated_device.h"
 
 using namespace meshplan::emulation;
 
+namespace {
+
+thread_local int current = 0;
+
+bool isDevice(int index) {
+  return index >= 0 && static_cast<size_t>(index) < device().visible.size();
+}
+
+}  // namespace
+
+namespace meshplan::emulation {
+int currentDevice() {
+  return current;
+}
+}  // namespace meshplan::emulation
+
 cudaError_t cudaGetDeviceCount(int* count) {
   MESHPLAN_ENTER();
-  *count = 1;
-  return cudaSuccess;
+  *count = static_cast<int>(device().visible.size());
+  return *count > 0 ? cudaSuccess : cudaErrorNoDevice;
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index) {
   MESHPLAN_ENTER();
-  if (index != 0) return cudaErrorInvalidDevice;
+  if (!isDevice(index)) return cudaErrorInvalidDevice;
   *properties = {};
-  std::strcpy(properties->name, "Emulated GPU");
+  device().name.copy(properties->name, sizeof properties->name - 1);
+  properties->uuid.bytes[15] = static_cast<char>(device().visible[static_cast<size_t>(index)] + 1);
   properties->totalGlobalMem = device().total;
   properties->sharedMemPerBlockOptin = 227 << 10;
   properties->major = 9;
@@ -30,7 +47,9 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index) {
 
 cudaError_t cudaSetDevice(int index) {
   MESHPLAN_ENTER();
-  return index == 0 ? cudaSuccess : cudaErrorInvalidDevice;
+  if (!isDevice(index)) return cudaErrorInvalidDevice;
+  current = index;
+  return cudaSuccess;
 }
 cudaError_t cudaDriverGetVersion(int* version) {
   MESHPLAN_ENTER();
@@ -44,7 +63,7 @@ cudaError_t cudaRuntimeGetVersion(int* version) {
 }
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   MESHPLAN_ENTER();
-  *free = device().total - device().used;
+  *free = device().total - device().used[static_cast<size_t>(currentDevice())];
   *total = device().total;
   return cudaSuccess;
 }
@@ -96,9 +115,7 @@ cudaError_t enqueue(cudaStream_t stream, std::function<void()> body) {
 cudaError_t enqueueWhen(cudaStream_t stream, std::function<bool()> ready,
                         std::function<void()> body) {
   MESHPLAN_ENTER();
-  if (!stream || stream->capture) return cudaErrorStreamCaptureUnsupported;
-  stream->queue.push_back({std::move(body), std::move(ready), nullptr, nullptr});
-  return cudaSuccess;
+  return add(stream, std::move(body), std::move(ready));
 }
 
 void setSchedule(uint64_t seed) {
@@ -127,6 +144,12 @@ int64_t allocations() {
 int64_t operations() {
   const Lock lock(device().mutex);
   return device().operations;
+}
+void setDevices(int count, int first) {
+  const Lock lock(device().mutex);
+  device().visible.resize(static_cast<size_t>(count));
+  std::iota(device().visible.begin(), device().visible.end(), first);
+  device().used.assign(device().visible.size(), 0);
 }
 void setDeviceMemory(size_t bytes) {
   const Lock lock(device().mutex);

@@ -30,7 +30,7 @@ void waitCopies(size_t groupsLeft);
 cudaError_t enqueueKernel(const cudaLaunchConfig_t& config, std::function<void()> body);
 /// Work that libraries do on a stream; `name` is what a profiler would show.
 cudaError_t enqueue(cudaStream_t stream, std::function<void()> body);
-/// Work that waits for what other ranks do: the stream stands still until `ready`. Not captured.
+/// Work that waits for what other ranks do: the stream stands still until `ready`.
 cudaError_t enqueueWhen(cudaStream_t stream, std::function<bool()> ready,
                         std::function<void()> body);
 
@@ -46,6 +46,9 @@ int64_t allocations();
 /// Kernels and copies that have run since the start.
 int64_t operations();
 void setDeviceMemory(size_t bytes);
+/// So many devices, of which each has a memory and streams of its own; the first of them is number
+/// `first` of the machine. For threads that use none yet.
+void setDevices(int count, int first = 0);
 
 }  // namespace meshplan::emulation
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <nccl.h>
 
+#include <unistd.h>
+
+#include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -13,68 +16,67 @@
 
 #include "backend/comm/ordered_reduction.h"
 #include "tests/cuda_emulation/emulator.h"
+#include "tests/cuda_emulation/nccl_stand_in/board.h"
 #include "tests/cuda_emulation/nccl_stand_in/control.h"
 
 namespace {
 
 using meshplan::DType;
 using meshplan::ReduceOp;
-using Bytes = std::vector<std::byte>;
+using Bytes = Board::Bytes;
 
-/// One collective: it happens when all ranks' streams have come to it.
-struct Round {
-  std::vector<const void*> in;
-  std::vector<void*> out;
-  size_t arrived = 0;
-  bool done = false;
-};
+/// One rank of a group; `name` tells groups apart.
+struct Member {
+  std::string name;
+  int size = 0, rank = 0;
+  std::atomic<bool> aborted = false;
 
-struct Group {
-  explicit Group(int size)
-      : joined(static_cast<size_t>(size)), aborted(static_cast<size_t>(size)) {}
-  bool complete() const {
-    for (bool j : joined)
-      if (!j) return false;
-    return true;
+  std::string place(const std::string& what, int ofRank) const {
+    return name + what + "-" + std::to_string(ofRank);
   }
-  size_t size() const { return joined.size(); }
-
-  std::vector<bool> joined, aborted;                              // by rank
-  std::map<uint64_t, Round> rounds;                               // by number
-  std::map<std::tuple<int, int, uint64_t>, Bytes> messages;       // by sender, receiver, number
-  std::map<uint64_t, std::map<int, std::pair<int, int>>> splits;  // by number: rank, colour, key
-  std::map<std::pair<uint64_t, int>, std::shared_ptr<Group>> parts;
 };
 
 }  // namespace
 
 struct ncclComm {
-  std::shared_ptr<Group> group;
-  int rank = 0;
+  std::shared_ptr<Member> member;          // null until the split that makes it is known
+  std::shared_ptr<Member> parent;          // of that split
+  std::string made;                        // and its name
   uint64_t rounds = 0, splits = 0;
-  std::map<int, uint64_t> sent, received;
-  // Until all ranks have called it: the split that makes this one, or the last one of this one.
-  ncclComm* parent = nullptr;
-  uint64_t made = 0;
+  std::map<int, uint64_t> sent, received;  // by peer
 };
 
 namespace {
 
 struct State {
-  std::mutex mutex;
-  std::map<std::string, std::shared_ptr<Group>> worlds;
+  std::unique_ptr<Board> board = openBoard();
+  std::mutex mutex;  // guards all below
   std::set<ncclComm*> open;
-  std::vector<std::unique_ptr<ncclComm>> aborted;  // splits in progress may still name them
   uint64_t ids = 0;
-  std::string failing;
+  std::string failing;  // empty: any call
   int failIn = 0;
   ncclResult_t failure = ncclSuccess, async = ncclSuccess;
   bool hangs = false;
+
+  State();
 };
+
+// MESHPLAN_NCCL_STAND_IN_FAIL=2:30 fails the 30th call of the process that is rank 2.
+State::State() {
+  const char *wish = std::getenv("MESHPLAN_NCCL_STAND_IN_FAIL"),
+             *rank = std::getenv("MESHPLAN_RANK");
+  if (!wish || !rank || std::atoi(wish) != std::atoi(rank)) return;
+  failIn = std::atoi(std::strchr(wish, ':') + 1);
+  failure = ncclSystemError;
+}
 
 State& state() {
   static auto* const kept = new State;
   return *kept;
+}
+
+Board& board() {
+  return *state().board;
 }
 
 thread_local int version = 0;
@@ -83,7 +85,8 @@ thread_local int version = 0;
 ncclResult_t entering(const char* call) {
   State& s = state();
   const std::lock_guard lock(s.mutex);
-  if (s.failIn == 0 || s.failing != call || --s.failIn > 0) return ncclSuccess;
+  const bool counts = s.failing.empty() || s.failing == call;
+  if (s.failIn == 0 || !counts || --s.failIn > 0) return ncclSuccess;
   return s.failure;
 }
 
@@ -105,42 +108,6 @@ ncclResult_t resultOf(cudaError_t status) {
   return status == cudaSuccess ? ncclSuccess : ncclUnhandledCudaError;
 }
 
-using Movement = std::function<void(const Round&)>;
-
-void arrive(Group& group, uint64_t number, int rank, const void* in, void* out,
-            const Movement& move) {
-  const std::lock_guard lock(state().mutex);
-  Round& round = group.rounds[number];
-  round.in.resize(group.size());
-  round.out.resize(group.size());
-  round.in[static_cast<size_t>(rank)] = in;
-  round.out[static_cast<size_t>(rank)] = out;
-  if (++round.arrived < group.size()) return;
-  for (bool aborted : group.aborted)
-    if (aborted) return;
-  move(round);
-  round.done = true;
-}
-
-ncclResult_t collective(ncclComm_t comm, cudaStream_t stream, const void* in, void* out,
-                        const Movement& move) {
-  const std::shared_ptr<Group> group = comm->group;
-  const int rank = comm->rank;
-  if (group->size() == 1)
-    return resultOf(meshplan::emulation::enqueue(stream, [=] {
-      move(Round{{in}, {out}, 1, false});
-    }));
-  const uint64_t number = comm->rounds++;
-  const cudaError_t arrives =
-      meshplan::emulation::enqueue(stream, [=] { arrive(*group, number, rank, in, out, move); });
-  if (arrives != cudaSuccess) return resultOf(arrives);
-  const auto ready = [=] {
-    const std::lock_guard lock(state().mutex);
-    return group->aborted[static_cast<size_t>(rank)] || group->rounds[number].done;
-  };
-  return resultOf(meshplan::emulation::enqueueWhen(stream, ready, [] {}));
-}
-
 std::byte* at(void* data, size_t offset) {
   return static_cast<std::byte*>(data) + offset;
 }
@@ -148,44 +115,93 @@ const std::byte* at(const void* data, size_t offset) {
   return static_cast<const std::byte*>(data) + offset;
 }
 
-/// Elements `begin` and `count` after it of all inputs to some outputs.
-void reduce(const Round& round, size_t begin, std::vector<void*> outputs, size_t count,
+/// The name of a call; one that was captured has another each time it is repeated.
+class Turn {
+ public:
+  Turn(const char* kind, uint64_t number) : name_(kind + std::to_string(number)) {}
+  std::string name() const { return name_ + "." + std::to_string(times_); }
+  void next() { ++times_; }
+
+ private:
+  const std::string name_;
+  uint64_t times_ = 0;
+};
+
+bool allPosted(const Member& member, const std::string& what) {
+  for (int r = 0; r < member.size; ++r)
+    if (!board().has(member.place(what, r))) return false;
+  return true;
+}
+
+/// What one rank makes of the inputs of all.
+using Movement = std::function<void(const std::vector<Bytes>& in)>;
+
+ncclResult_t collective(ncclComm_t comm, cudaStream_t stream, const void* in, size_t bytes,
+                        const Movement& move) {
+  const std::shared_ptr<Member> member = comm->member;
+  const auto turn = std::make_shared<Turn>("round", comm->rounds++);
+  const cudaError_t arrives = meshplan::emulation::enqueue(stream, [=] {
+    board().post(member->place(turn->name(), member->rank), Bytes(at(in, 0), at(in, bytes)));
+  });
+  if (arrives != cudaSuccess) return resultOf(arrives);
+  const auto ready = [=] { return member->aborted || allPosted(*member, turn->name()); };
+  return resultOf(meshplan::emulation::enqueueWhen(stream, ready, [=] {
+    if (member->aborted) return;
+    std::vector<Bytes> all;
+    for (int r = 0; r < member->size; ++r)
+      all.push_back(board().read(member->place(turn->name(), r), member->size));
+    move(all);
+    turn->next();
+  }));
+}
+
+/// `count` elements of all inputs, from `begin` on.
+void reduce(const std::vector<Bytes>& in, size_t begin, void* out, size_t count,
             ncclDataType_t type, ncclRedOp_t op) {
   std::vector<const void*> parts;
-  for (const void* in : round.in) parts.push_back(at(in, begin * bytesOf(type)));
-  meshplan::reduceInOrder(parts, outputs, static_cast<int64_t>(count), dtypeOf(type),
+  for (const Bytes& part : in) parts.push_back(part.data() + begin * bytesOf(type));
+  meshplan::reduceInOrder(parts, {&out, 1}, static_cast<int64_t>(count), dtypeOf(type),
                           op == ncclMax ? ReduceOp::max : ReduceOp::sum);
 }
 
-std::shared_ptr<Group> partOf(Group& group, uint64_t number, int colour) {
-  std::shared_ptr<Group>& part = group.parts[{number, colour}];
-  if (part) return part;
-  int size = 0;
-  for (const auto& [rank, wish] : group.splits[number]) size += wish.first == colour;
-  return part = std::make_shared<Group>(size);
+void join(const Member& member) {
+  board().post(member.place("joined", member.rank), {});
 }
+
+struct Wish {
+  int colour, key;
+};
 
 /// Whether all ranks have called this split; then `made` finds its group.
 bool finishSplit(ncclComm& made) {
-  Group& parent = *made.parent->group;
-  const auto& wishes = parent.splits[made.made];
-  if (wishes.size() < parent.size()) return false;
-  const auto [colour, key] = wishes.at(made.parent->rank);
-  made.group = partOf(parent, made.made, colour);
-  for (const auto& [rank, wish] : wishes)
-    if (wish.first == colour && std::pair(wish.second, rank) < std::pair(key, made.parent->rank))
-      ++made.rank;
-  made.group->joined[static_cast<size_t>(made.rank)] = true;
+  const Member& parent = *made.parent;
+  if (!allPosted(parent, made.made)) return false;
+  std::vector<Wish> wishes(static_cast<size_t>(parent.size));
+  for (int r = 0; r < parent.size; ++r) {
+    const Bytes bytes = board().read(parent.place(made.made, r), INT_MAX);
+    std::memcpy(&wishes[static_cast<size_t>(r)], bytes.data(), bytes.size());
+  }
+  const auto [colour, key] = wishes[static_cast<size_t>(parent.rank)];
+  auto member = std::make_shared<Member>();
+  member->name = parent.name + made.made + "c" + std::to_string(colour);
+  for (int r = 0; r < parent.size; ++r) {
+    const auto [otherColour, otherKey] = wishes[static_cast<size_t>(r)];
+    if (otherColour != colour) continue;
+    ++member->size;
+    member->rank += std::pair(otherKey, r) < std::pair(key, parent.rank);
+  }
+  join(*member);
+  made.member = std::move(member);
   made.parent = nullptr;
+  made.made.clear();
   return true;
 }
 
 void close(ncclComm_t comm, bool aborts) {
   const std::lock_guard lock(state().mutex);
-  if (comm->group && aborts) comm->group->aborted[static_cast<size_t>(comm->rank)] = true;
+  if (comm->member && aborts) comm->member->aborted = true;
   state().open.erase(comm);
-  std::unique_ptr<ncclComm> ended(comm);
-  if (aborts) state().aborted.push_back(std::move(ended));
+  delete comm;
 }
 
 }  // namespace
@@ -227,7 +243,8 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
   MESHPLAN_ENTER("ncclGetUniqueId");
   const std::lock_guard lock(state().mutex);
   *id = {};
-  const std::string text = std::to_string(++state().ids);
+  const std::string text =
+      "world" + std::to_string(getpid()) + "." + std::to_string(++state().ids) + "-";
   std::memcpy(id->internal, text.data(), text.size());
   return ncclSuccess;
 }
@@ -236,16 +253,16 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id
                                     ncclConfig_t* config) {
   MESHPLAN_ENTER("ncclCommInitRankConfig");
   if (config->magic != 0xcafebeef || config->blocking != 0) return ncclInvalidArgument;
+  if (rank < 0 || rank >= ranks) return ncclInvalidArgument;
+  auto member = std::make_shared<Member>();
+  member->name = id.internal;
+  member->size = ranks;
+  member->rank = rank;
+  if (board().has(member->place("joined", rank))) return ncclInvalidArgument;
+  join(*member);
   const std::lock_guard lock(state().mutex);
-  std::shared_ptr<Group>& world = state().worlds[id.internal];
-  if (!world) world = std::make_shared<Group>(ranks);
-  if (rank < 0 || static_cast<size_t>(rank) >= world->size() ||
-      world->joined[static_cast<size_t>(rank)])
-    return ncclInvalidArgument;
-  world->joined[static_cast<size_t>(rank)] = true;
   auto* made = new ncclComm;
-  made->group = world;
-  made->rank = rank;
+  made->member = std::move(member);
   state().open.insert(made);
   *comm = made;
   return ncclInProgress;
@@ -256,12 +273,15 @@ ncclResult_t ncclCommSplit(ncclComm_t comm, int colour, int key, ncclComm_t* par
   MESHPLAN_ENTER("ncclCommSplit");
   if (colour < NCCL_SPLIT_NOCOLOR || config->blocking != 0) return ncclInvalidArgument;
   const std::lock_guard lock(state().mutex);
-  comm->made = comm->splits++;
-  comm->group->splits[comm->made][comm->rank] = {colour, key};
+  comm->made = "split" + std::to_string(comm->splits++);
+  const Wish wish{colour, key};
+  const auto* bytes = reinterpret_cast<const std::byte*>(&wish);
+  board().post(comm->member->place(comm->made, comm->member->rank),
+               Bytes(bytes, bytes + sizeof wish));
   *part = nullptr;
   if (colour == NCCL_SPLIT_NOCOLOR) return ncclInProgress;
   auto* made = new ncclComm;
-  made->parent = comm;
+  made->parent = comm->member;
   made->made = comm->made;
   state().open.insert(made);
   *part = made;
@@ -273,11 +293,9 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* told) {
   const std::lock_guard lock(state().mutex);
   *told = state().async;
   if (*told != ncclSuccess) return ncclSuccess;
-  if (comm->parent && !finishSplit(*comm)) *told = ncclInProgress;
-  if (!comm->group || !comm->group->complete()) *told = ncclInProgress;
-  if (comm->group && comm->splits > 0 &&
-      comm->group->splits[comm->made].size() < comm->group->size())
-    *told = ncclInProgress;
+  const bool ready = (!comm->parent || finishSplit(*comm)) && allPosted(*comm->member, "joined") &&
+                     (comm->made.empty() || allPosted(*comm->member, comm->made));
+  if (!ready) *told = ncclInProgress;
   return ncclSuccess;
 }
 
@@ -305,70 +323,68 @@ ncclResult_t ncclCommAbort(ncclComm_t comm) {
 ncclResult_t ncclAllReduce(const void* in, void* out, size_t count, ncclDataType_t type,
                            ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
   MESHPLAN_ENTER("ncclAllReduce");
-  return collective(comm, stream, in, out,
-                    [=](const Round& round) { reduce(round, 0, round.out, count, type, op); });
+  return collective(
+      comm, stream, in, count * bytesOf(type),
+      [=](const std::vector<Bytes>& all) { reduce(all, 0, out, count, type, op); });
 }
 
 ncclResult_t ncclReduceScatter(const void* in, void* out, size_t count, ncclDataType_t type,
                                ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
   MESHPLAN_ENTER("ncclReduceScatter");
-  return collective(comm, stream, in, out, [=](const Round& round) {
-    for (size_t r = 0; r < round.out.size(); ++r)
-      reduce(round, r * count, {round.out[r]}, count, type, op);
-  });
+  const auto size = static_cast<size_t>(comm->member->size),
+             rank = static_cast<size_t>(comm->member->rank);
+  return collective(
+      comm, stream, in, size * count * bytesOf(type),
+      [=](const std::vector<Bytes>& all) { reduce(all, rank * count, out, count, type, op); });
 }
 
 ncclResult_t ncclAllGather(const void* in, void* out, size_t count, ncclDataType_t type,
                            ncclComm_t comm, cudaStream_t stream) {
   MESHPLAN_ENTER("ncclAllGather");
-  return collective(comm, stream, in, out, [=](const Round& round) {
-    const size_t bytes = count * bytesOf(type);
-    for (void* to : round.out)
-      for (size_t r = 0; r < round.in.size(); ++r)
-        std::memmove(at(to, r * bytes), round.in[r], bytes);
+  const size_t bytes = count * bytesOf(type);
+  return collective(comm, stream, in, bytes, [=](const std::vector<Bytes>& all) {
+    for (size_t r = 0; r < all.size(); ++r) std::memcpy(at(out, r * bytes), all[r].data(), bytes);
   });
 }
 
 ncclResult_t ncclBroadcast(const void* in, void* out, size_t count, ncclDataType_t type, int root,
                            ncclComm_t comm, cudaStream_t stream) {
   MESHPLAN_ENTER("ncclBroadcast");
-  return collective(comm, stream, in, out, [=](const Round& round) {
-    for (void* to : round.out)
-      std::memmove(to, round.in[static_cast<size_t>(root)], count * bytesOf(type));
+  const size_t bytes = count * bytesOf(type);
+  return collective(comm, stream, in, bytes, [=](const std::vector<Bytes>& all) {
+    std::memcpy(out, all[static_cast<size_t>(root)].data(), bytes);
   });
 }
 
 ncclResult_t ncclSend(const void* data, size_t count, ncclDataType_t type, int to, ncclComm_t comm,
                       cudaStream_t stream) {
   MESHPLAN_ENTER("ncclSend");
-  if (to == comm->rank) return ncclInvalidUsage;
-  const std::shared_ptr<Group> group = comm->group;
-  const std::tuple key(comm->rank, to, comm->sent[to]++);
+  if (to == comm->member->rank) return ncclInvalidUsage;
+  const std::shared_ptr<Member> member = comm->member;
+  const std::string path = "from" + std::to_string(member->rank) + "to" + std::to_string(to) + "-";
+  const auto turn = std::make_shared<Turn>(path.c_str(), comm->sent[to]++);
   const size_t bytes = count * bytesOf(type);
   return resultOf(meshplan::emulation::enqueue(stream, [=] {
-    const std::lock_guard lock(state().mutex);
-    group->messages[key] = Bytes(at(data, 0), at(data, bytes));
+    board().post(member->name + turn->name(), Bytes(at(data, 0), at(data, bytes)));
+    turn->next();
   }));
 }
 
 ncclResult_t ncclRecv(void* data, size_t count, ncclDataType_t type, int from, ncclComm_t comm,
                       cudaStream_t stream) {
   MESHPLAN_ENTER("ncclRecv");
-  if (from == comm->rank) return ncclInvalidUsage;
-  const std::shared_ptr<Group> group = comm->group;
-  const auto rank = static_cast<size_t>(comm->rank);
-  const std::tuple key(from, comm->rank, comm->received[from]++);
+  if (from == comm->member->rank) return ncclInvalidUsage;
+  const std::shared_ptr<Member> member = comm->member;
+  const std::string path =
+      "from" + std::to_string(from) + "to" + std::to_string(member->rank) + "-";
+  const auto turn = std::make_shared<Turn>(path.c_str(), comm->received[from]++);
   const size_t bytes = count * bytesOf(type);
-  const auto ready = [=] {
-    const std::lock_guard lock(state().mutex);
-    return group->aborted[rank] || group->messages.count(key) > 0;
-  };
+  const auto ready = [=] { return member->aborted || board().has(member->name + turn->name()); };
   return resultOf(meshplan::emulation::enqueueWhen(stream, ready, [=] {
-    const std::lock_guard lock(state().mutex);
-    const auto found = group->messages.find(key);
-    if (found == group->messages.end()) return;
-    std::memcpy(data, found->second.data(), std::min(bytes, found->second.size()));
-    group->messages.erase(found);
+    if (member->aborted) return;
+    const Bytes message = board().read(member->name + turn->name(), 1);
+    std::memcpy(data, message.data(), std::min(bytes, message.size()));
+    turn->next();
   }));
 }
 
