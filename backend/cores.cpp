@@ -2,13 +2,13 @@
 #include "backend/cores.h"
 
 #include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 #include <thread>
 #include <vector>
+
+#include "backend/host_id.h"
 
 namespace meshplan {
 namespace {
@@ -30,8 +30,7 @@ cpu_set_t affinity() {
 HostCores thisHost() {
   HostCores mine;
   mine.cores = affinity();
-  std::ifstream("/proc/sys/kernel/random/boot_id").getline(mine.host, sizeof mine.host);
-  if (!mine.host[0]) gethostname(mine.host, sizeof mine.host - 1);
+  hostId().copy(mine.host, sizeof mine.host - 1);
   return mine;
 }
 

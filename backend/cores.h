@@ -18,8 +18,7 @@ struct HostShare {
 
 /// Of ranks that are threads of this process.
 HostShare shareCores(int threadRanks);
-/// Of ranks that are processes: every rank calls it. They are on one host when it was booted as one
-/// (the kernel's boot_id).
+/// Of ranks that are processes: every rank calls it. Hosts are told apart as in backend/host_id.h.
 HostShare shareCores(Communicator& world);
 
 }  // namespace meshplan

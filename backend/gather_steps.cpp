@@ -3,9 +3,10 @@
 
 #include <array>
 #include <cmath>
-#include <fstream>
 #include <string>
 #include <type_traits>
+
+#include "backend/host_id.h"
 
 namespace meshplan {
 namespace {
@@ -25,10 +26,7 @@ struct Moment {
 
 std::array<char, 40> bootId() {
   std::array<char, 40> id{};
-  std::ifstream in("/proc/sys/kernel/random/boot_id");
-  std::string text;
-  in >> text;
-  text.copy(id.data(), id.size() - 1);
+  hostId().copy(id.data(), id.size() - 1);
   return id;
 }
 

@@ -17,6 +17,9 @@ namespace {
 constexpr int64_t kLeastSamples = 7, kMostSamples = 200;
 constexpr int kWarmUps = 2;
 constexpr int64_t kGrowth = 4;
+// What is issued together before a device is waited for.
+constexpr int64_t kMostTogether = 32;
+constexpr double kTogetherSeconds = 1e-3;
 constexpr double kLongest = 5;  // times the time per size
 // Bounds of planner/link_parameters.cpp.
 constexpr double kLeastShare = 0.01, kMostLatency = 1e-2;
@@ -25,34 +28,72 @@ double steadySeconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+/// Elements of `bytes` for each pair of ranks, rounded up.
+int64_t shareOf(int64_t bytes, int ranks) {
+  return ceilDiv(bytes, int64_t{4} * ranks * ranks);
+}
+
+/// Two pieces of memory for `most` bytes, of the hosts or a device.
+class ProbeMemory {
+ public:
+  ProbeMemory(RankParts* parts, int64_t most, int ranks) : parts_(parts) {
+    const int64_t count = shareOf(most, ranks) * ranks * ranks;
+    if (parts) {
+      a_ = allocate(count);
+      b_ = allocate(count);
+      return;
+    }
+    hosts_.resize(static_cast<size_t>(2 * count));
+    a_ = hosts_.data();
+    b_ = a_ + count;
+  }
+
+  float* a() const { return a_; }
+  float* b() const { return b_; }
+  /// Until all that was issued has ended.
+  void settle() const {
+    float word = 0;
+    if (parts_) parts_->device->download(&word, a_, sizeof word);
+  }
+
+ private:
+  float* allocate(int64_t count) const {
+    return static_cast<float*>(parts_->device->allocate(count * 4, "measuring links"));
+  }
+
+  RankParts* parts_;
+  std::vector<float> hosts_;
+  float *a_ = nullptr, *b_ = nullptr;
+};
+
 /// One kind at one size between all ranks, again and again.
 class Exchange {
  public:
-  Exchange(Communicator& world, CollectiveKind kind, int64_t bytes)
-      : world_(world),
+  Exchange(Communicator& data, const ProbeMemory& memory, CollectiveKind kind, int64_t bytes)
+      : data_(data),
         kind_(kind),
-        share_(ceilDiv(bytes, int64_t{4} * world.size() * world.size())),
-        part_(share_ * world.size()),
-        a_(static_cast<size_t>(part_ * world.size()), 0.f),
-        b_(a_) {}
+        share_(shareOf(bytes, data.size())),
+        part_(share_ * data.size()),
+        a_(memory.a()),
+        b_(memory.b()) {}
 
   /// Rounded up to whole numbers for every rank.
-  int64_t bytes() const { return static_cast<int64_t>(a_.size()) * 4; }
+  int64_t bytes() const { return part_ * data_.size() * 4; }
   /// How many operations a call of `once` is.
   int operations() const { return kind_ == CollectiveKind::sendReceive ? 2 : 1; }
 
   void once() {
     switch (kind_) {
       case CollectiveKind::allReduce:
-        return world_.allReduce(a_.data(), part_ * world_.size(), DType::f32, ReduceOp::sum);
+        return data_.allReduce(a_, part_ * data_.size(), DType::f32, ReduceOp::sum);
       case CollectiveKind::reduceScatter:
-        return world_.reduceScatter(a_.data(), b_.data(), part_, DType::f32);
+        return data_.reduceScatter(a_, b_, part_, DType::f32);
       case CollectiveKind::allGather:
-        return world_.allGather(a_.data(), b_.data(), part_ * 4);
+        return data_.allGather(a_, b_, part_ * 4);
       case CollectiveKind::allToAll:
-        return world_.allToAll(a_.data(), b_.data(), share_ * 4);
+        return data_.allToAll(a_, b_, share_ * 4);
       case CollectiveKind::broadcast:
-        return world_.broadcast(a_.data(), bytes(), root_++ % world_.size());
+        return data_.broadcast(a_, bytes(), root_++ % data_.size());
       case CollectiveKind::sendReceive:
         return thereAndBack();
       case CollectiveKind::none:
@@ -63,16 +104,16 @@ class Exchange {
 
  private:
   void thereAndBack() {
-    if (world_.rank() == 0) world_.send(a_.data(), bytes(), 1);
-    if (world_.rank() < 2) world_.receive(b_.data(), bytes(), 1 - world_.rank());
-    if (world_.rank() == 1) world_.send(b_.data(), bytes(), 0);
+    if (data_.rank() == 0) data_.send(a_, bytes(), 1);
+    if (data_.rank() < 2) data_.receive(b_, bytes(), 1 - data_.rank());
+    if (data_.rank() == 1) data_.send(b_, bytes(), 0);
   }
 
-  Communicator& world_;
+  Communicator& data_;
   const CollectiveKind kind_;
   const int64_t share_, part_;  // elements: of a part for each rank; of a rank
   int root_ = 0;
-  std::vector<float> a_, b_;
+  float *a_, *b_;
 };
 
 class Probe {
@@ -81,12 +122,14 @@ class Probe {
       : world_(world),
         like_(like),
         options_(options),
+        data_(options.parts && options.parts->data ? *options.parts->data : world),
+        memory_(options.parts, options.most.value, world.size()),
         clock_(options.clock ? options.clock : steadySeconds) {}
 
   std::vector<CollectiveMeasurement> sweep(CollectiveKind kind) {
     std::vector<CollectiveMeasurement> rows;
     for (int64_t bytes = options_.least.value; bytes <= options_.most.value; bytes *= kGrowth) {
-      Exchange exchange(world_, kind, bytes);
+      Exchange exchange(data_, memory_, kind, bytes);
       rows.push_back(like_);
       rows.back().kind = kind;
       rows.back().bytes = Bytes(exchange.bytes());
@@ -99,24 +142,34 @@ class Probe {
 
  private:
   std::vector<double> measure(Exchange& exchange) {
-    const std::vector<double> first = intervals(exchange, kWarmUps);
-    const double wanted = options_.perSize.value / std::max(first.back(), 1e-9);
-    auto count = static_cast<int64_t>(
-        std::clamp(wanted, static_cast<double>(kLeastSamples), static_cast<double>(kMostSamples)));
-    world_.broadcast(&count, sizeof count, 0);
-    std::vector<double> seconds = intervals(exchange, count);
+    const double first = std::max(intervals(exchange, kWarmUps, 1).back(), 1e-9);
+    const int64_t together =
+        options_.parts ? agreed(kTogetherSeconds / first, 1, kMostTogether) : 1;
+    const int64_t count = agreed(options_.perSize.value / first / static_cast<double>(together),
+                                 kLeastSamples, kMostSamples);
+    std::vector<double> seconds = intervals(exchange, count, together);
     world_.broadcast(seconds.data(), count * static_cast<int64_t>(sizeof(double)), 0);
     return seconds;
   }
 
-  std::vector<double> intervals(Exchange& exchange, int64_t count) {
+  /// As rank 0 has it.
+  int64_t agreed(double wanted, int64_t least, int64_t most) {
+    auto count = static_cast<int64_t>(
+        std::clamp(wanted, static_cast<double>(least), static_cast<double>(most)));
+    world_.broadcast(&count, sizeof count, 0);
+    return count;
+  }
+
+  std::vector<double> intervals(Exchange& exchange, int64_t count, int64_t together) {
     world_.barrier();
     exchange.once();
+    memory_.settle();
     std::vector<double> seconds;
     for (double last = clock_(); static_cast<int64_t>(seconds.size()) < count;) {
-      exchange.once();
+      for (int64_t i = 0; i < together; ++i) exchange.once();
+      memory_.settle();
       const double now = clock_();
-      seconds.push_back((now - last) / exchange.operations());
+      seconds.push_back((now - last) / static_cast<double>(together * exchange.operations()));
       last = now;
     }
     return seconds;
@@ -125,6 +178,8 @@ class Probe {
   Communicator& world_;
   const CollectiveMeasurement& like_;
   const LinkProbeOptions& options_;
+  Communicator& data_;
+  const ProbeMemory memory_;
   const std::function<double()> clock_;
 };
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backend/communicator.h"
+#include "backend/rank_backend.h"
 #include "profiles/measurement.h"
 
 namespace meshplan {
@@ -20,6 +21,8 @@ struct LinkProbeOptions {
   Seconds perSize{0.02};
   /// Seconds since some moment; empty: the steady clock.
   std::function<double()> clock;
+  /// The device of this rank and its ways to the others, to measure these; null: the hosts' own.
+  RankParts* parts = nullptr;
 };
 
 struct LinkProbe {
@@ -34,7 +37,8 @@ struct LinkProbe {
 /// A collective's samples are the times between the ends of two that follow each other, without a
 /// barrier: all of them wait for the last rank, so these are times from when it was there. Ranks 0
 /// and 1 alone send each other the same bytes there and back, which counts as two; the root of a
-/// broadcast is another one each time. The first repetitions are not counted.
+/// broadcast is another one each time. The first repetitions are not counted. Between devices with
+/// streams a sample is the mean of up to 32 operations that were issued together, as in a step.
 ///
 /// The link, of the given kind, is what docs/cost_model.md, "Communication", needs to predict these
 /// times. Both kinds are fitted by fitLink (backend/link_fit.h) to medians: `bandwidth` is the

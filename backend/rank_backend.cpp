@@ -3,6 +3,7 @@
 
 #include "backend/comm/in_process.h"
 #include "backend/cpu/cpu_device.h"
+#include "backend/host_memory.h"
 
 namespace meshplan {
 namespace {
@@ -16,6 +17,7 @@ class ProcessorBackend final : public RankBackend {
   std::string transport() const override { return transport_; }
   bool ownDevices() const override { return false; }
   bool teaches() const override { return true; }
+  Bytes memory() const override { return availableMemory() / ranks_.ranks; }
   RecordedSteps recordedSteps() const override { return {}; }
 
   void runThreads(int ranks, const std::function<void(Communicator&)>& body) override {
@@ -38,6 +40,17 @@ class ProcessorBackend final : public RankBackend {
 };
 
 }  // namespace
+
+void runTogether(RankParts& parts, const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const PeerError&) {
+    throw;  // the others know
+  } catch (const std::exception& error) {
+    if (parts.data) parts.data->abort(error.what());
+    throw;
+  }
+}
 
 std::unique_ptr<RankBackend> processorBackend(const LocalRanks& ranks,
                                               const std::string& transport) {

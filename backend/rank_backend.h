@@ -19,6 +19,10 @@ struct RankParts {
   std::unique_ptr<Communicator> data;
 };
 
+/// Runs a rank's work. The other ranks' devices stop waiting for this one as soon as the work
+/// throws, before its device, which may wait too, is given back.
+void runTogether(RankParts& parts, const std::function<void()>& work);
+
 struct RecorderSettings {
   const Program& program;
   int stage = 0;
@@ -45,6 +49,8 @@ class RankBackend {
   virtual bool ownDevices() const = 0;
   /// Whether times say something about ranks that are spread out as they should be.
   virtual bool teaches() const = 0;
+  /// What each rank may take of its device's memory now.
+  virtual Bytes memory() const = 0;
 
   /// Where a step that is recorded runs otherwise than one that is not: only some are.
   virtual RecordedSteps recordedSteps() const = 0;

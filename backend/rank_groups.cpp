@@ -17,6 +17,15 @@ int colourOf(const MeshShape& mesh, MeshCoordinates c, MeshAxes axes) {
   return static_cast<int>(mesh.rank(c));
 }
 
+/// Those of the axes that have several ranks.
+uint8_t splitting(const MeshShape& mesh, MeshAxes axes) {
+  MeshAxes found;
+  for (int a = 0; a < kMeshAxes; ++a)
+    if (const auto axis = static_cast<MeshAxis>(a); axes.has(axis) && mesh.size(axis) > 1)
+      found = found | axis;
+  return found.bits;
+}
+
 /// Parameters that several stages use, and which stages those are.
 std::map<int32_t, std::set<int32_t>> tiedParameters(const Program& program) {
   std::map<int32_t, std::set<int32_t>> stages;
@@ -53,17 +62,22 @@ RankGroups::RankGroups(const Program& program, Communicator& world, Communicator
         fmt::format("the plan is for {} ranks, and {} were started", mesh_.ranks(), world.size()),
         fmt::format("start {} ranks, or plan for {}", mesh_.ranks(), world.size()));
   coordinates_ = mesh_.coordinates(world.rank());
-  for (MeshAxes axes :
-       {MeshAxes(MeshAxis::tensor), MeshAxes(MeshAxis::expert), MeshAxes(MeshAxis::data),
-        MeshAxis::data | MeshAxis::expert, MeshAxes(MeshAxis::pipeline)})
-    groups_[axes.bits] = data.split(colourOf(mesh_, coordinates_, axes));
-  if (program.precision == Precision::fp16) groups_[kWorldAxes.bits] = data.split(0);
+  std::vector<MeshAxes> sets = {MeshAxis::tensor, MeshAxis::expert, MeshAxis::data,
+                                MeshAxis::data | MeshAxis::expert, MeshAxis::pipeline};
+  if (program.precision == Precision::fp16) sets.push_back(kWorldAxes);
+  std::map<uint8_t, Communicator*> bySplit;  // axes of one rank split nothing
+  for (const MeshAxes axes : sets) {
+    Communicator*& group = bySplit[splitting(mesh_, axes)];
+    if (!group) group = groups_.emplace_back(data.split(colourOf(mesh_, coordinates_, axes))).get();
+    over_[axes.bits] = group;
+  }
   for (const auto& [parameter, stages] : tiedParameters(program)) {
     const bool takesPart = stages.count(stage()) > 0;
     const int others = static_cast<int>(mesh_.ranks()) + world.rank();
     tied_[parameter] =
         data.split(takesPart ? colourOf(mesh_, coordinates_, MeshAxis::pipeline) : others);
   }
+  if (mesh_.size(MeshAxis::pipeline) == 1) return;
   for (bool backward : {false, true})
     for (bool around : {false, true})
       if (!around || goesAround(program)) transfers_[{backward, around}] = data.split(0);

@@ -10,10 +10,11 @@
 
 namespace meshplan {
 
-/// One rank's communicators: a group for every set of mesh axes that the program uses, one for each
-/// parameter that several stages share, and one per direction between stages, so that messages of
-/// opposite passes cannot overtake each other. All are made at once, in the same order on all
-/// ranks: groups made later, when they are needed, are a known source of deadlocks.
+/// One rank's communicators: a group for every set of mesh axes (one for those that split the ranks
+/// alike: over NCCL each costs memory), one for each parameter that several stages share, and one
+/// per direction between stages, so that messages of opposite passes cannot overtake each other.
+/// All are made at once, in the same order on all ranks: groups made later, when they are needed,
+/// are a known source of deadlocks.
 class RankGroups {
  public:
   /// Throws Error(usage) when the world has another size than the mesh.
@@ -27,7 +28,7 @@ class RankGroups {
 
   /// The group of a collective instruction.
   Communicator& of(const Instruction& instruction);
-  Communicator& over(MeshAxes axes) { return *groups_.at(axes.bits); }
+  Communicator& over(MeshAxes axes) { return *over_.at(axes.bits); }
   /// Between stages: the rank of the same coordinates at `stage`, and the group that numbers it for
   /// a send or receive. Messages around the end of an interleaved pipeline have groups of their
   /// own: where those of one group run one after the other, as over NCCL, a ring would wait for
@@ -42,7 +43,8 @@ class RankGroups {
   Communicator &world_, &data_;
   MeshShape mesh_;
   MeshCoordinates coordinates_;
-  std::map<uint8_t, std::unique_ptr<Communicator>> groups_;
+  std::vector<std::unique_ptr<Communicator>> groups_;
+  std::map<uint8_t, Communicator*> over_;
   std::map<int32_t, std::unique_ptr<Communicator>> tied_;
   std::map<std::pair<bool, bool>, std::unique_ptr<Communicator>> transfers_;  // backward, around
 };

@@ -114,10 +114,8 @@ void saveLast(Executor& executor, const TrainingSettings& settings, const Checkp
     throw error->at(fmt::format("step {}", info.step));
 }
 
-}  // namespace
-
-void trainRank(const TrainingTask& task, const TrainingSettings& settings, RankParts& parts,
-               Communicator& world, const std::function<bool(const StepReport&)>& report) {
+void train(const TrainingTask& task, const TrainingSettings& settings, RankParts& parts,
+           Communicator& world, const std::function<bool(const StepReport&)>& report) {
   checkAgreement(world, programHash(task.graph, task.program));
   Executor executor(task.graph, task.program, *parts.device, world,
                     parts.data ? *parts.data : world);
@@ -152,6 +150,13 @@ void trainRank(const TrainingTask& task, const TrainingSettings& settings, RankP
     if (saved) trained = {true};
   }
   if (!settings.checkpoint.empty() && !saved) saveLast(executor, settings, info);
+}
+
+}  // namespace
+
+void trainRank(const TrainingTask& task, const TrainingSettings& settings, RankParts& parts,
+               Communicator& world, const std::function<bool(const StepReport&)>& report) {
+  runTogether(parts, [&] { train(task, settings, parts, world, report); });
 }
 
 }  // namespace meshplan

@@ -58,7 +58,8 @@ struct StepReport {
 /// 0 says so, and save. Throws what the parts throw, and Error(runtime) naming the step when the
 /// loss is not a number (where 20 steps and a minute suffice to train again since the start or the
 /// last checkpoint, naming the operator), or at the end when the last step cannot be saved: a
-/// checkpoint that fails before that costs no training.
+/// checkpoint that fails before that costs no training. Devices that exchange data on their own
+/// ways stop waiting for a rank that throws as soon as it does.
 void trainRank(const TrainingTask& task, const TrainingSettings& settings, RankParts& parts,
                Communicator& world, const std::function<bool(const StepReport&)>& report);
 

@@ -58,7 +58,7 @@ Finding memory() {
 
 std::string gpuText(const Gpu& gpu) {
   return fmt::format("{}, {} free of {}, compute capability {}.{}, {} multiprocessors", gpu.name,
-                     bytesText(gpu.free), bytesText(gpu.memory), gpu.capability / 10,
+                     bytesText(freeMemory(gpu)), bytesText(gpu.memory), gpu.capability / 10,
                      gpu.capability % 10, gpu.multiprocessors);
 }
 

@@ -7,7 +7,6 @@
 
 #include "app/human.h"
 #include "app/local_cluster.h"
-#include "backend/host_memory.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/loading.h"
@@ -32,7 +31,8 @@ constexpr const char* kDescription =
     "Searches the best plans for so many ranks, then trains with as few of them as hold all\n"
     "operators and collectives that any of them needs, for a few steps each, and stores what\n"
     "these took. What the profile store knows already is skipped: a measurement that was\n"
-    "interrupted goes on where it ended.\n"
+    "interrupted goes on where it ended. Between several GPUs all collectives are timed besides,\n"
+    "from small to large.\n"
     "\n"
     "Examples:\n"
     "  meshplan measure mlp --ranks 2\n"
@@ -121,12 +121,13 @@ class MeasureCommand : public Command {
   void measure(int count, ProfileStore& store) {
     const LocalRanks ranks = localRanks(count);
     const bool gpus = backend_ == "cuda";
-    const auto backend = rankBackend(backend_, ranks, "threads");
+    const auto backend = rankBackend(backend_, ranks);
     const Planning planning(
         model_.request(), training_.options(),
         gpus ? loadGpuCluster(count) : loadLocalCluster(count, store.path(), tellTerminal),
-        gpus ? std::optional<Bytes>() : Bytes(availableMemory().value / count), {}, tellTerminal);
+        backend->memory(), {}, tellTerminal);
     useChoices(*backend, store.path());
+    if (gpus) totals_.collectives += sweepCollectives(*backend, count, store, again_);
     const std::vector<Plan> plans = candidates(planning);
     Measuring measuring(planning, plans, *backend, ranks);
     if (!again_) measuring.skipKnown(store);

@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "backend/learned_rows.h"
+#include "backend/link_probe.h"
 #include "planner/lowering.h"
 #include "planner/simulator.h"
 
@@ -17,7 +18,45 @@ double sum(const std::vector<double>& values) {
   return total;
 }
 
+constexpr const char* kSweep = "collectives";  // the source of its rows
+
+bool knowsSweep(const ProfileStore& store, const RankBackend& backend, int ranks) {
+  for (const CollectiveMeasurement& row : store.collectives(backend.environment().device))
+    if (row.source.text == kSweep && row.transport == backend.transport() && row.ranks == ranks)
+      return true;
+  return false;
+}
+
+LinkProbeOptions allKinds(RankParts& parts) {
+  LinkProbeOptions options;
+  options.kinds = {CollectiveKind::allReduce, CollectiveKind::reduceScatter,
+                   CollectiveKind::allGather, CollectiveKind::allToAll,
+                   CollectiveKind::broadcast, CollectiveKind::sendReceive};
+  options.least = Bytes(1 << 10);
+  options.most = Bytes(int64_t{256} << 20);
+  options.parts = &parts;
+  return options;
+}
+
 }  // namespace
+
+size_t sweepCollectives(RankBackend& backend, int ranks, ProfileStore& store, bool again) {
+  if (ranks < 2 || !backend.teaches() || (!again && knowsSweep(store, backend, ranks))) return 0;
+  CollectiveMeasurement like;
+  like.environment = backend.environment();
+  like.source = {Origin::measured, kSweep, std::time(nullptr)};
+  like.transport = backend.transport();
+  LinkProbe found;
+  backend.runThreads(ranks, [&](Communicator& world) {
+    RankParts parts = backend.open(world);
+    runTogether(parts, [&] {
+      LinkProbe own = probeLink(world, LinkKind::nvlink, like, allKinds(parts));
+      if (world.rank() == 0) found = std::move(own);
+    });
+  });
+  store.add(found.rows);
+  return found.rows.size();
+}
 
 Measuring::Measuring(const Planning& planning, const std::vector<Plan>& plans, RankBackend& backend,
                      const LocalRanks& ranks)

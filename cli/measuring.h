@@ -14,6 +14,10 @@
 
 namespace meshplan {
 
+/// Times all collectives between so many ranks of the backend, from small to large, and stores the
+/// rows; returns how many, 0 when the store has them or the times would teach nothing.
+size_t sweepCollectives(RankBackend& backend, int ranks, ProfileStore& store, bool again);
+
 /// What candidate plans need to be known about operators and collectives, and which of these plans
 /// to run to learn it: a fast one with much of its time in work that is not known yet, so that
 /// what is learned first matters most. Operators are timed in the company in which they run, by

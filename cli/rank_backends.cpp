@@ -14,9 +14,14 @@
 
 namespace meshplan {
 
-std::unique_ptr<RankBackend> rankBackend(const std::string& name, const LocalRanks& ranks,
-                                         const std::string& transport) {
+std::unique_ptr<RankBackend> rankBackend(const std::string& name, const LocalRanks& ranks) {
   if (name == "cuda") return gpuBackend(ranks.ranks);
+  return processorBackend(ranks);
+}
+
+std::unique_ptr<RankBackend> rankBackend(const std::string& name, const LocalRanks& ranks,
+                                         Communicator& world, const std::string& transport) {
+  if (name == "cuda") return gpuBackend(world);
   return processorBackend(ranks, transport);
 }
 
@@ -61,13 +66,14 @@ Cluster measuredCluster(int ranks, const Gpu& gpu) {
 
 }  // namespace
 
-Cluster loadGpuCluster(int ranks) {
+Cluster loadGpuCluster(int ranks, int hosts) {
   const GpuState state = gpuState();
   if (state.gpus.empty())
     throw Error(ErrorKind::usage, state.problem, state.remedy).at("--backend cuda");
   const Gpu& gpu = state.gpus.front();
   if (!Catalog::builtIn().isDevice(gpuModel(gpu))) return measuredCluster(ranks, gpu);
-  return loadCluster(fmt::format("{}x{}", ranks, gpuModel(gpu)));
+  if (hosts == 1) return loadCluster(fmt::format("{}x{}", ranks, gpuModel(gpu)));
+  return loadCluster(fmt::format("{}x{}x{}", hosts, ranks / hosts, gpuModel(gpu)));
 }
 
 }  // namespace meshplan

@@ -7,6 +7,7 @@
 #include "backend/launch.h"
 #include "backend/launch_processes.h"
 #include "cli/command.h"
+#include "cli/rank_backends.h"
 #include "cli/run_arguments.h"
 #include "cli/run_on_threads.h"
 #include "cli/run_plan.h"
@@ -18,7 +19,9 @@ namespace meshplan {
 namespace {
 
 constexpr const char* kDescription =
-    "Trains a model for real, on ranks of this machine's processor.\n"
+    "Trains a model for real, on ranks of this machine's processor or, with --backend cuda, on "
+    "its\n"
+    "NVIDIA GPUs: one for each rank, or all ranks as threads on one.\n"
     "\n"
     "The plan is the best one for so many ranks, the best that --strategy allows, or one from a\n"
     "file. Every rank keeps its memory in one arena at the offsets that were planned.\n"
@@ -60,6 +63,13 @@ bool isRank(const LaunchInfo& launch) {
          !(launch.launcher == Launcher::srun && launch.size == 1);
 }
 
+/// 0 when they have different numbers of ranks.
+int hostsOf(Communicator& world, const HostShare& share) {
+  double ranks[] = {static_cast<double>(share.ranks), -static_cast<double>(share.ranks)};
+  world.allReduce(ranks, 2, DType::f64, ReduceOp::max);
+  return ranks[0] == -ranks[1] ? world.size() / share.ranks : 0;
+}
+
 class RunCommand : public Command {
  public:
   explicit RunCommand(CLI::App& app) : Command(&app) { arguments_.addTo(app); }
@@ -96,11 +106,14 @@ class RunCommand : public Command {
     const auto world = connect(launch);
     catchInterrupts();
     try {
+      agreeOnOptions(*world, arguments_);
       const HostShare share = shareCores(*world);
-      RunMachine machine = machineOf(arguments_, share, transportOf(launch), world->rank() == 0);
-      machine.oneHost = share.ranks == world->size();
+      const auto backend = rankBackend(arguments_.backend, localRanksOf(arguments_, share), *world,
+                                       transportOf(launch));
+      RunMachine machine = machineOf(arguments_, *backend, world->rank() == 0);
+      machine.hosts = hostsOf(*world, share);
       const RunPlan chosen = agreeOnRunPlan(*world, arguments_, machine);
-      RunRanks run(arguments_, chosen, machine);
+      RunRanks run(arguments_, chosen, machine, *backend);
       run.announce(share, world->rank() == 0);
       run.train(*world);
       run.finish(world->rank() == 0);

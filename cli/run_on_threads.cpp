@@ -3,27 +3,30 @@
 
 #include <ctime>
 
-#include "backend/host_memory.h"
+#include "cli/rank_backends.h"
 #include "cli/run_ranks.h"
 #include "cli/terminal.h"
 
 namespace meshplan {
 
-RunMachine machineOf(const RunArguments& arguments, const HostShare& share,
-                     const std::string& transport, bool stores) {
-  return {Bytes(availableMemory().value / share.ranks), true,
-          stores ? usableStore(arguments.profiles.path()) : std::string(), transport,
-          std::time(nullptr)};
+RunMachine machineOf(const RunArguments& arguments, const RankBackend& backend, bool stores) {
+  RunMachine machine;
+  machine.memory = backend.memory();
+  if (stores) machine.profiles = usableStore(arguments.profiles.path());
+  machine.transport = backend.transport();
+  machine.started = std::time(nullptr);
+  return machine;
 }
 
 RunRecord runOnThreads(const RunArguments& arguments, int64_t ranks) {
   catchInterrupts();
   const HostShare share = shareCores(static_cast<int>(ranks));
-  const RunMachine machine = machineOf(arguments, share, "threads", true);
+  const auto backend = rankBackend(arguments.backend, localRanksOf(arguments, share));
+  const RunMachine machine = machineOf(arguments, *backend, true);
   const RunPlan chosen = chooseRunPlan(arguments, ranks, machine);
-  RunRanks run(arguments, chosen, machine);
+  RunRanks run(arguments, chosen, machine, *backend);
   run.announce(share, true);
-  run.backend().runThreads(static_cast<int>(ranks), [&](Communicator& world) { run.train(world); });
+  backend->runThreads(static_cast<int>(ranks), [&](Communicator& world) { run.train(world); });
   return run.finish(true);
 }
 

@@ -10,8 +10,7 @@ namespace meshplan {
 /// the arguments ask for, and returns what was measured.
 RunRecord runOnThreads(const RunArguments& arguments, int64_t ranks);
 
-/// What ranks of this host have; `stores`: whether this process predicts and stores the run.
-RunMachine machineOf(const RunArguments& arguments, const HostShare& share,
-                     const std::string& transport, bool stores);
+/// What ranks of this backend have; `stores`: whether this process predicts and stores the run.
+RunMachine machineOf(const RunArguments& arguments, const RankBackend& backend, bool stores);
 
 }  // namespace meshplan

@@ -42,15 +42,16 @@ void checkAgainstPlan(const RunArguments& arguments, const Plan& plan) {
 }
 
 Cluster clusterOf(const RunArguments& arguments, int64_t ranks, const RunMachine& machine) {
-  if (arguments.backend == "cuda") return loadGpuCluster(static_cast<int>(ranks));
-  if (machine.profiles.empty() || !machine.oneHost)
+  if (arguments.backend == "cuda")
+    return loadGpuCluster(static_cast<int>(ranks), std::max(machine.hosts, 1));
+  if (machine.profiles.empty() || machine.hosts != 1)
     return loadCluster(fmt::format("{}xCPU", ranks));
   return loadLocalCluster(static_cast<int>(ranks), machine.profiles, tellTerminal,
                           static_cast<int>(arguments.threads));
 }
 
 ProfileUse profilesOf(const RunMachine& machine) {
-  return {machine.oneHost ? machine.profiles : std::string(), machine.transport};
+  return {machine.hosts == 1 ? machine.profiles : std::string(), machine.transport};
 }
 
 std::unique_ptr<Planning> planningOf(const RunArguments& arguments, const PlanFile& file,
@@ -112,18 +113,6 @@ std::string fromRankZero(Communicator& world, std::string text) {
   return text;
 }
 
-void compareOptions(Communicator& world, const RunArguments& arguments) {
-  const std::vector<std::string> own = arguments.shared();
-  for (const std::string& option : own) {
-    const std::string first = fromRankZero(world, option);
-    if (first != option)
-      throw Error(
-          ErrorKind::usage,
-          fmt::format("rank {} was started with {}, rank 0 with {}", world.rank(), option, first),
-          "start all ranks with the same options");
-  }
-}
-
 RunPlan planOfRankZero(const RunArguments& arguments, const std::string& text) {
   const PlanFile file = planFromJson(text, "the plan of rank 0");
   RunPlan chosen{planningOf(arguments, file, {}), {}};
@@ -148,9 +137,20 @@ RunPlan chooseRunPlan(const RunArguments& arguments, int64_t ranks, const RunMac
   return chosen;
 }
 
+void agreeOnOptions(Communicator& world, const RunArguments& arguments) {
+  const std::vector<std::string> own = arguments.shared();
+  for (const std::string& option : own) {
+    const std::string first = fromRankZero(world, option);
+    if (first != option)
+      throw Error(
+          ErrorKind::usage,
+          fmt::format("rank {} was started with {}, rank 0 with {}", world.rank(), option, first),
+          "start all ranks with the same options");
+  }
+}
+
 RunPlan agreeOnRunPlan(Communicator& world, const RunArguments& arguments,
                        const RunMachine& machine) {
-  compareOptions(world, arguments);
   if (world.rank() != 0) return planOfRankZero(arguments, fromRankZero(world, {}));
   if (!arguments.plan.empty() && ranksToRun(arguments) != world.size())
     throw notOfThePlan(

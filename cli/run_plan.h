@@ -18,8 +18,8 @@ struct RunPlan {
 
 /// What the ranks have to run on.
 struct RunMachine {
-  Bytes memory;  // per rank
-  bool oneHost = true;
+  Bytes memory;               // per rank
+  int hosts = 1;              // with equally many ranks each; 0: with different numbers of them
   std::string profiles = {};  // the store to predict from; empty: none
   std::string transport = "threads";
   int64_t started = 0;  // Unix seconds
@@ -34,8 +34,10 @@ int64_t ranksToRun(const RunArguments& arguments);
 /// Times are those of this machine where there is a store and the ranks are on one host.
 RunPlan chooseRunPlan(const RunArguments& arguments, int64_t ranks, const RunMachine& machine);
 
-/// Every rank calls it: rank 0 chooses, the others run its choice. Throws Error(usage) on a rank
-/// that was started with other options than rank 0, naming the first.
+/// Every rank calls it, before anything else. Throws Error(usage) on a rank that was started with
+/// other options than rank 0, naming the first.
+void agreeOnOptions(Communicator& world, const RunArguments& arguments);
+/// Every rank calls it: rank 0 chooses, the others run its choice.
 RunPlan agreeOnRunPlan(Communicator& world, const RunArguments& arguments,
                        const RunMachine& machine);
 

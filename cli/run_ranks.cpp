@@ -27,22 +27,27 @@ constexpr size_t kRecordedSteps = 32;  // the last ones, of every rank
 
 }  // namespace
 
-RunRanks::RunRanks(const RunArguments& arguments, const RunPlan& chosen, const RunMachine& machine)
+LocalRanks localRanksOf(const RunArguments& arguments, const HostShare& share) {
+  const int threads = arguments.threads > 0 ? static_cast<int>(arguments.threads) : share.threads;
+  return {share.cores, share.ranks, threads};
+}
+
+RunRanks::RunRanks(const RunArguments& arguments, const RunPlan& chosen, const RunMachine& machine,
+                   RankBackend& backend)
     : arguments_(arguments),
       chosen_(chosen),
       machine_(machine),
       program_(lower(chosen.planning->training(), chosen.report.plan, {}, LoweredFor::execution)),
       task_(taskOf(chosen, program_)),
-      log_(arguments, chosen) {
+      log_(arguments, chosen),
+      backend_(backend) {
   measured_.started = machine.started;
 }
 
 void RunRanks::announce(const HostShare& share, bool prints) {
   share_ = share;
-  threads_ = arguments_.threads > 0 ? static_cast<int>(arguments_.threads) : share.threads;
-  backend_ =
-      rankBackend(arguments_.backend, {share.cores, share.ranks, threads_}, machine_.transport);
-  useChoices(*backend_, machine_.profiles);
+  threads_ = localRanksOf(arguments_, share).threads;
+  useChoices(backend_, machine_.profiles);
   readModelValues(prints);
   if (!prints) return;
   if (share.ranks * threads_ > share.cores)
@@ -70,11 +75,11 @@ void RunRanks::readModelValues(bool prints) {
 }
 
 void RunRanks::train(Communicator& world) {
-  RankParts parts = backend_->open(world);
+  RankParts parts = backend_.open(world);
   const auto stage = static_cast<int>(program_.mesh.coordinates(world.rank()).back());
   std::unique_ptr<StepRecorder> recorder;
   if (!arguments_.noProfile)
-    recorder = backend_->recorder(parts, {program_, stage, commonEpoch(world), kRecordedSteps});
+    recorder = backend_.recorder(parts, {program_, stage, commonEpoch(world), kRecordedSteps});
   TrainingSettings settings = arguments_.settings;
   settings.modelValues = &modelValues_;
   settings.notSaved = [](int64_t step, const Error& error) {
@@ -83,7 +88,7 @@ void RunRanks::train(Communicator& world) {
   if (settings.weights == kRandom) settings.weights.clear();
   settings.optimizer.kind = chosen_.report.plan.training.optimizer;
   settings.profiler = recorder.get();
-  settings.recorded = backend_->recordedSteps();
+  settings.recorded = backend_.recordedSteps();
   int64_t steps = 0;
   Bytes arena;
   trainRank(task_, settings, parts, world, [&](const StepReport& report) {
@@ -97,10 +102,10 @@ void RunRanks::train(Communicator& world) {
 
 void RunRanks::gather(Communicator& world, const StepRecorder& recorder, int64_t steps,
                       Bytes arena) {
-  const bool every = backend_->recordedSteps().count == RecordedSteps::kAll;
+  const bool every = backend_.recordedSteps().count == RecordedSteps::kAll;
   const auto recorded = static_cast<int64_t>(recorder.steps().size());
   const int64_t kept =
-      every ? std::min<int64_t>(steps - warmUpSteps(steps, *backend_), recorded) : recorded;
+      every ? std::min<int64_t>(steps - warmUpSteps(steps, backend_), recorded) : recorded;
   std::vector<RankSteps> all =
       gatherSteps(world, {world.rank(), {recorder.steps().end() - kept, recorder.steps().end()}});
   auto peak = static_cast<double>(arena.value);
@@ -112,12 +117,12 @@ void RunRanks::gather(Communicator& world, const StepRecorder& recorder, int64_t
 
 RunRecord RunRanks::finish(bool prints) {
   if (!prints) return {};
-  keepChoices(*backend_, machine_.profiles);
+  keepChoices(backend_, machine_.profiles);
   RunRecord record;
   measured_.steps = log_.steps();
   const bool measured = !arguments_.noProfile && !measured_.steps.empty();
   if (measured) {
-    record = recordRun(chosen_, program_, measured_, share_, threads_, *backend_);
+    record = recordRun(chosen_, program_, measured_, share_, threads_, backend_);
     storeRun(record, machine_.profiles);
   }
   log_.finish(measured ? &record.run : nullptr);

@@ -18,20 +18,21 @@
 
 namespace meshplan {
 
+/// What each rank of the share computes with: --threads, or its threads.
+LocalRanks localRanksOf(const RunArguments& arguments, const HostShare& share);
+
 /// The ranks of this process at work: all of them as threads, or one. `train` is called once per
 /// rank, by its thread; the rest once per process. Only the process of rank 0 prints.
 class RunRanks {
  public:
   /// `machine.profiles` is where the run is to be stored.
-  RunRanks(const RunArguments& arguments, const RunPlan& chosen, const RunMachine& machine);
+  RunRanks(const RunArguments& arguments, const RunPlan& chosen, const RunMachine& machine,
+           RankBackend& backend);
   RunRanks(const RunRanks&) = delete;
   RunRanks& operator=(const RunRanks&) = delete;
 
-  /// Decides on the threads of each rank, --threads or its share, and reads what an ONNX file
-  /// holds.
+  /// Once, before the ranks train: reads what an ONNX file holds.
   void announce(const HostShare& share, bool prints);
-  /// Once announced.
-  RankBackend& backend() { return *backend_; }
   void train(Communicator& world);
   /// Stores the run; the summary and the trace. Where nothing was measured the result is empty.
   RunRecord finish(bool prints);
@@ -46,7 +47,7 @@ class RunRanks {
   const Program program_;
   const TrainingTask task_;
   TrainingLog log_;
-  std::unique_ptr<RankBackend> backend_;
+  RankBackend& backend_;
   HostShare share_;
   int threads_ = 1;
   std::map<std::string, HostTensor> modelValues_;

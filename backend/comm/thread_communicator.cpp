@@ -233,27 +233,33 @@ void ThreadCommunicator::abort(const std::string& reason) {
 
 void runThreads(int ranks, const std::function<std::unique_ptr<Communicator>(int)>& connect,
                 const std::function<void(Communicator&)>& body) {
-  std::exception_ptr first;
-  std::once_flag once;
+  std::exception_ptr first, own;  // `own`: not what another rank's giving up made of it
+  std::mutex mutex;
   const auto runRank = [&](int rank) {
     const auto communicator = connect(rank);
-    const auto failed = [&](const char* what) {
-      std::call_once(once, [&] { first = std::current_exception(); });
+    const auto failed = [&](const char* what, bool byOther) {
+      {
+        const std::lock_guard lock(mutex);
+        if (!first) first = std::current_exception();
+        if (!own && !byOther) own = std::current_exception();
+      }
       communicator->abort(what);
     };
     try {
       body(*communicator);
+    } catch (const PeerError& e) {
+      failed(e.what(), e.gaveUp());
     } catch (const std::exception& e) {
-      failed(e.what());
+      failed(e.what(), false);
     } catch (...) {
-      failed("unknown exception");
+      failed("unknown exception", false);
     }
   };
   std::vector<std::thread> threads;
   for (int r = 1; r < ranks; ++r) threads.emplace_back(runRank, r);
   runRank(0);
   for (std::thread& thread : threads) thread.join();
-  if (first) std::rethrow_exception(first);
+  if (first) std::rethrow_exception(own ? own : first);
 }
 
 }  // namespace meshplan

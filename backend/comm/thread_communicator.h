@@ -173,7 +173,7 @@ class ThreadCommunicator : public Communicator {
 
 /// Runs `body` for every rank below `ranks`, each on a thread of its own with what `connect` gives
 /// it there, until all have returned. A rank that throws aborts the others; what the first one
-/// threw is thrown again here.
+/// threw is thrown again here, rather than what its giving up made others throw.
 void runThreads(int ranks, const std::function<std::unique_ptr<Communicator>(int)>& connect,
                 const std::function<void(Communicator&)>& body);
 

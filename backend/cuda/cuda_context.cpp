@@ -79,14 +79,22 @@ void CudaContext::waitFor(Stream before) {
 }
 
 void CudaContext::synchronize() {
-  for (cudaStream_t s : streams_) await(s);
+  for (cudaStream_t s : streams_) awaitStream(s);
 }
 
-void CudaContext::await(cudaStream_t stream) {
+void CudaContext::awaitStream(cudaStream_t stream) {
   if (!poll_) return check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
-  while (true) {
-    const cudaError_t status = cudaStreamQuery(stream);
-    if (status != cudaErrorNotReady) return check(status, "cudaStreamQuery");
+  awaitPolling([&] { return cudaStreamQuery(stream); }, "cudaStreamQuery");
+}
+
+void CudaContext::await(cudaEvent_t event) {
+  if (!poll_) return check(cudaEventSynchronize(event), "cudaEventSynchronize");
+  awaitPolling([&] { return cudaEventQuery(event); }, "cudaEventQuery");
+}
+
+void CudaContext::awaitPolling(const std::function<cudaError_t()>& query, const char* call) {
+  for (cudaError_t status = query();; status = query()) {
+    if (status != cudaErrorNotReady) return check(status, call);
     poll_();
     std::this_thread::yield();
   }

@@ -66,7 +66,9 @@ class CudaContext {
   void waitFor(Stream before);
   /// Until all work has ended.
   void synchronize();
-  /// Called again and again while `synchronize` waits; may throw to end the wait. Empty: nothing.
+  /// Until what was issued before the event was recorded has ended.
+  void await(cudaEvent_t event);
+  /// Called again and again while these wait; may throw to end the wait. Empty: nothing.
   void pollWith(std::function<void()> poll) { poll_ = std::move(poll); }
 
   /// Memory of the device, not cleared, kept until the context goes; `what` it is for.
@@ -120,7 +122,9 @@ class CudaContext {
     int64_t bytes = 0;
   };
 
-  void await(cudaStream_t stream);
+  void awaitStream(cudaStream_t stream);
+  /// While `query` says that something is not ready.
+  void awaitPolling(const std::function<cudaError_t()>& query, const char* call);
   void release();
 
   const int index_, rank_;

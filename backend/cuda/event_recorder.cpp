@@ -25,7 +25,7 @@ void EventRecorder::beginStep() {
   events_.resize(current().size());
   context_.use(Stream::compute);
   record(first_);
-  context_.check(cudaEventSynchronize(first_), "cudaEventSynchronize");
+  context_.await(first_);
   firstTime_ = std::chrono::duration<double>(Clock::now() - epoch()).count();
 }
 

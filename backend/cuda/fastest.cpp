@@ -29,7 +29,7 @@ class Timer {
     for (int i = 0; i < runs; ++i)
       if (!run()) return std::nullopt;
     context_.check(cudaEventRecord(end_, context_.stream()), "cudaEventRecord");
-    context_.check(cudaEventSynchronize(end_), "cudaEventSynchronize");
+    context_.await(end_);
     float milliseconds = 0;
     context_.check(cudaEventElapsedTime(&milliseconds, begin_, end_), "cudaEventElapsedTime");
     return static_cast<double>(milliseconds) * 1e-3 / runs;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <charconv>
 #include <ctime>
 #include <mutex>
@@ -9,8 +10,11 @@
 #include "backend/cuda/cuda_device.h"
 #include "backend/cuda/event_recorder.h"
 #include "backend/cuda/matrix_choices.h"
+#include "backend/cuda/nccl_communicator.h"
 #include "backend/cuda/shared_gpu.h"
+#include "backend/gpu_choice.h"
 #include "backend/gpus.h"
+#include "backend/host_id.h"
 #include "core/error.h"
 
 namespace meshplan {
@@ -23,8 +27,7 @@ std::string librariesText(const GpuState& state) {
   return text;
 }
 
-Environment environmentOf(const GpuState& state) {
-  const Gpu& gpu = state.gpus.front();
+Environment environmentOf(const GpuState& state, const Gpu& gpu) {
   Environment e;
   e.device = gpuModel(gpu);
   e.fingerprint = fmt::format("{}, {} multiprocessors, {} MiB, driver for CUDA {}", gpu.name,
@@ -51,15 +54,25 @@ std::vector<std::byte> bytesOf(const std::string& text) {
   return bytes;
 }
 
+/// Which GPUs the ranks of this process use, and how their data goes from one to the other.
+struct Places {
+  std::vector<int> gpus;         // CUDA's indices, by rank of the world
+  int ranksPerGpu = 1;           // on the fullest one
+  Bytes memory;                  // for each rank
+  bool throughMemory = false;    // all on one GPU, which they read and write directly
+  std::unique_ptr<Nccl> nccl{};  // null where it is not needed
+};
+
 class GpuBackend final : public RankBackend {
  public:
-  explicit GpuBackend(const GpuState& state)
-      : environment_(environmentOf(state)), gpus_(static_cast<int>(state.gpus.size())) {}
+  GpuBackend(Environment environment, Places places)
+      : environment_(std::move(environment)), places_(std::move(places)) {}
 
   Environment environment() const override { return environment_; }
-  std::string transport() const override { return sharing_ ? "one-gpu" : "nccl"; }
-  bool ownDevices() const override { return !sharing_; }
-  bool teaches() const override { return !sharing_; }
+  std::string transport() const override { return places_.throughMemory ? "one-gpu" : "nccl"; }
+  bool ownDevices() const override { return places_.ranksPerGpu == 1; }
+  bool teaches() const override { return ownDevices(); }
+  Bytes memory() const override { return places_.memory; }
   // The first step chooses algorithms; after the recorded ones steps are captured and repeated.
   RecordedSteps recordedSteps() const override { return {1, 8}; }
 
@@ -76,8 +89,7 @@ class GpuBackend final : public RankBackend {
   class Device;
 
   Environment environment_;
-  const int gpus_;
-  bool sharing_ = false;
+  const Places places_;
   std::unique_ptr<SharedGpuWorld> shared_;  // while ranks run
   std::once_flag traced_;
   std::unique_ptr<ActivityTrace> trace_;
@@ -103,22 +115,20 @@ class GpuBackend::Device final : public CudaDevice {
 };
 
 void GpuBackend::runThreads(int ranks, const std::function<void(Communicator&)>& body) {
-  if (ranks == 1 || gpus_ > 1) return runInProcess(ranks, body);
   InProcessWorld hosts(ranks);
-  sharing_ = true;
-  shared_ = std::make_unique<SharedGpuWorld>(hosts);
+  if (places_.throughMemory) shared_ = std::make_unique<SharedGpuWorld>(hosts);
   runInProcess(hosts, body);
   shared_.reset();
 }
 
 RankParts GpuBackend::open(Communicator& world) {
-  auto device = std::make_unique<Device>(*this, world.rank() % gpus_, world.rank());
+  const int gpu = places_.gpus.at(static_cast<size_t>(world.rank()));
+  auto device = std::make_unique<Device>(*this, gpu, world.rank());
   std::unique_ptr<Communicator> data;
   if (shared_)
     data = shared_->connect(device->context());
-  else if (world.size() > 1)
-    throw Error(ErrorKind::usage, "ranks on several GPUs cannot exchange their data yet",
-                "start one rank, or all of them as threads on a machine with one GPU");
+  else if (places_.nccl)
+    data = connectNccl(*places_.nccl, device->context(), world);
   return {std::move(device), std::move(data)};
 }
 
@@ -144,16 +154,65 @@ void GpuBackend::use(const std::vector<AlgorithmChoice>& choices) {
       choices_.push_back({c.key, bytesOf(c.algorithm), c.seconds.value});
 }
 
+double largest(Communicator& world, double value) {
+  world.allReduce(&value, 1, DType::f64, ReduceOp::max);
+  return value;
+}
+
+/// Whether it holds on all ranks.
+bool agree(Communicator& world, bool holds) {
+  return largest(world, holds ? 0 : 1) == 0;
+}
+
+/// Null, with the problem told, when it cannot be used.
+std::unique_ptr<Nccl> openNccl(const LibraryNames& names, RankGpus& mine) {
+  try {
+    return std::make_unique<Nccl>(names);
+  } catch (const Error& error) {
+    if (!mine.problem.empty()) return nullptr;
+    mine.problem = error.problem();
+    mine.remedy = error.remedy();
+  }
+  return nullptr;
+}
+
 }  // namespace
 
-std::unique_ptr<RankBackend> gpuBackend(int ranks) {
+std::unique_ptr<RankBackend> gpuBackend(int ranks, const LibraryNames& nccl) {
   const GpuState state = gpuState();
   const auto gpus = static_cast<int>(state.gpus.size());
   if (gpus == 0) throw Error(ErrorKind::usage, state.problem, state.remedy);
   if (gpus > 1 && ranks > gpus)
     throw Error(ErrorKind::usage, fmt::format("{} ranks, and {} GPUs", ranks, gpus),
-                "start at most one rank per GPU");
-  return std::make_unique<GpuBackend>(state);
+                "start at most one rank per GPU, or all of them on one: CUDA_VISIBLE_DEVICES=0");
+  Places places;
+  places.throughMemory = gpus == 1 && ranks > 1;
+  places.ranksPerGpu = places.throughMemory ? ranks : 1;
+  if (gpus > 1 && ranks > 1) places.nccl = std::make_unique<Nccl>(nccl);
+  Bytes least{INT64_MAX};
+  for (int r = 0; r < ranks; ++r) {
+    places.gpus.push_back(places.throughMemory ? 0 : r);
+    least = std::min(least, freeMemory(state.gpus[static_cast<size_t>(places.gpus.back())]));
+  }
+  places.memory = least / places.ranksPerGpu;
+  return std::make_unique<GpuBackend>(environmentOf(state, state.gpus.front()), std::move(places));
+}
+
+std::unique_ptr<RankBackend> gpuBackend(Communicator& world, const LibraryNames& nccl) {
+  const GpuState state = gpuState();
+  Places places;
+  RankGpus mine{hostId(), hostName(), state.problem, state.remedy, {}};
+  for (const Gpu& gpu : state.gpus) mine.uuids.push_back(gpu.uuid);
+  if (world.size() > 1) places.nccl = openNccl(nccl, mine);
+  const std::vector<RankGpus> ranks = gatherGpus(world, mine);
+  const bool mayShare = agree(world, places.nccl && places.nccl->sharesGpus());
+  places.gpus = chooseGpus(ranks, mayShare);
+  const auto own = static_cast<size_t>(places.gpus[static_cast<size_t>(world.rank())]);
+  const int sharing = ranksOnGpuOf(world.rank(), ranks, places.gpus);
+  places.ranksPerGpu = static_cast<int>(largest(world, sharing));
+  const auto free = static_cast<double>(freeMemory(state.gpus[own]).value);
+  places.memory = Bytes(static_cast<int64_t>(-largest(world, -free / sharing)));
+  return std::make_unique<GpuBackend>(environmentOf(state, state.gpus[own]), std::move(places));
 }
 
 }  // namespace meshplan

@@ -59,9 +59,6 @@ Gpu gpuAt(int index) {
   gpu.memory = Bytes(static_cast<int64_t>(p.totalGlobalMem));
   gpu.capability = p.major * 10 + p.minor;
   gpu.multiprocessors = p.multiProcessorCount;
-  size_t free = 0, total = 0;
-  if (cudaSetDevice(index) == cudaSuccess && cudaMemGetInfo(&free, &total) == cudaSuccess)
-    gpu.free = Bytes(static_cast<int64_t>(free));
   return gpu;
 }
 
@@ -82,6 +79,13 @@ GpuState gpuState() {
   }
   for (int i = 0; i < count; ++i) state.gpus.push_back(gpuAt(i));
   return state;
+}
+
+Bytes freeMemory(const Gpu& gpu) {
+  size_t free = 0, total = 0;
+  const bool told =
+      cudaSetDevice(gpu.index) == cudaSuccess && cudaMemGetInfo(&free, &total) == cudaSuccess;
+  return Bytes(told ? static_cast<int64_t>(free) : 0);
 }
 
 }  // namespace meshplan

@@ -13,6 +13,10 @@ GpuState gpuState() {
   return state;
 }
 
+Bytes freeMemory(const Gpu&) {
+  return {};
+}
+
 namespace {
 
 Error unavailable() {
@@ -26,7 +30,11 @@ DeviceSpec measureGpu(const Gpu&) {
   throw unavailable();
 }
 
-std::unique_ptr<RankBackend> gpuBackend(int) {
+std::unique_ptr<RankBackend> gpuBackend(int, const LibraryNames&) {
+  throw unavailable();
+}
+
+std::unique_ptr<RankBackend> gpuBackend(Communicator&, const LibraryNames&) {
   throw unavailable();
 }
 

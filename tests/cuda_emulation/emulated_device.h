@@ -22,7 +22,7 @@ using Work = std::function<void()>;
 
 struct Node {
   Work work;
-  std::vector<size_t> after;  // earlier nodes
+  std::vector<size_t> after;         // earlier nodes
   std::function<bool()> ready = {};  // empty, or when it may run besides
 };
 

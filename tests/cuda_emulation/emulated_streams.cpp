@@ -46,8 +46,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     return cudaSuccess;
   }
   if (stream->capture) return cudaErrorStreamCaptureUnsupported;
-  if (event->mark && !event->mark->done)
-    stream->queue.push_back({.waits = event->mark});
+  if (event->mark && !event->mark->done) stream->queue.push_back({.waits = event->mark});
   return cudaSuccess;
 }
 
@@ -83,6 +82,13 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   MESHPLAN_ENTER();
   if (!event->mark) return cudaSuccess;
   return runUntil(nullptr, [&] { return event->mark->done; });
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  MESHPLAN_ENTER();
+  if (!event->mark || event->mark->done) return cudaSuccess;
+  runAny(nullptr);
+  return event->mark->done ? cudaSuccess : cudaErrorNotReady;
 }
 
 // One operation takes a millisecond.

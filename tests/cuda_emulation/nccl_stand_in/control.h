@@ -12,7 +12,7 @@ void ncclStandInFail(const char* call, int k, int result);
 /// All communicators report this from now on; 0: none.
 void ncclStandInAsyncError(int result);
 void ncclStandInHangInAbort(int hangs);
-/// What ncclGetVersion tells the calling thread; 0: 23004.
+/// What ncclGetVersion tells the calling thread; 0: MESHPLAN_NCCL_STAND_IN_VERSION, else 23004.
 void ncclStandInVersion(int version);
 /// Communicators that were not destroyed or aborted.
 int ncclStandInOpen();

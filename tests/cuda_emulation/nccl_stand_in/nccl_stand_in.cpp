@@ -39,9 +39,9 @@ struct Member {
 }  // namespace
 
 struct ncclComm {
-  std::shared_ptr<Member> member;          // null until the split that makes it is known
-  std::shared_ptr<Member> parent;          // of that split
-  std::string made;                        // and its name
+  std::shared_ptr<Member> member;  // null until the split that makes it is known
+  std::shared_ptr<Member> parent;  // of that split
+  std::string made;                // and its name
   uint64_t rounds = 0, splits = 0;
   std::map<int, uint64_t> sent, received;  // by peer
 };
@@ -229,7 +229,8 @@ int ncclStandInOpen() {
 }
 
 ncclResult_t ncclGetVersion(int* told) {
-  *told = version ? version : 23004;
+  const char* ofProcess = std::getenv("MESHPLAN_NCCL_STAND_IN_VERSION");
+  *told = version ? version : ofProcess ? std::atoi(ofProcess) : 23004;
   return ncclSuccess;
 }
 const char* ncclGetErrorString(ncclResult_t result) {
@@ -323,9 +324,8 @@ ncclResult_t ncclCommAbort(ncclComm_t comm) {
 ncclResult_t ncclAllReduce(const void* in, void* out, size_t count, ncclDataType_t type,
                            ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
   MESHPLAN_ENTER("ncclAllReduce");
-  return collective(
-      comm, stream, in, count * bytesOf(type),
-      [=](const std::vector<Bytes>& all) { reduce(all, 0, out, count, type, op); });
+  return collective(comm, stream, in, count * bytesOf(type),
+                    [=](const std::vector<Bytes>& all) { reduce(all, 0, out, count, type, op); });
 }
 
 ncclResult_t ncclReduceScatter(const void* in, void* out, size_t count, ncclDataType_t type,
