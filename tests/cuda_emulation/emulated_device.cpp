@@ -10,14 +10,14 @@
 
 namespace meshplan::emulation {
 
-// As CUDA reads them, with the machine's GPUs besides: MESHPLAN_EMULATED_GPUS=4xH200.
+// As CUDA reads them, with the machine's GPUs besides: "4 NAME BYTES MULTIPROCESSORS" in
+// MESHPLAN_EMULATED_GPUS.
 Device::Device() {
   if (const char* gpus = std::getenv("MESHPLAN_EMULATED_GPUS")) {
-    const std::string text = gpus;
-    const size_t by = text.find('x');
-    visible.resize(static_cast<size_t>(std::atoi(gpus)));
+    size_t count = 0;
+    std::istringstream(gpus) >> count >> name >> total >> multiprocessors;
+    visible.resize(count);
     std::iota(visible.begin(), visible.end(), 0);
-    name = "NVIDIA " + text.substr(by + 1);
   }
   if (const char* chosen = std::getenv("CUDA_VISIBLE_DEVICES")) {
     const int machine = static_cast<int>(visible.size());

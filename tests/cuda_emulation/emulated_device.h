@@ -103,6 +103,7 @@ struct Device {
   std::vector<int> visible = {0};  // of those that the machine has
   std::vector<size_t> used;        // by visible device
   size_t total = size_t{4} << 30;  // of each
+  int multiprocessors = 4;
   std::mt19937_64 random;
   bool shuffled = false;
   int64_t calls = 0, failAt = 0, operations = 0;

@@ -40,7 +40,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index) {
   properties->totalGlobalMem = device().total;
   properties->sharedMemPerBlockOptin = 227 << 10;
   properties->major = 9;
-  properties->multiProcessorCount = 4;
+  properties->multiProcessorCount = device().multiprocessors;
   properties->l2CacheSize = 1 << 20;
   return cudaSuccess;
 }

@@ -42,7 +42,7 @@ class GpuProcesses : public testing::Test {
   Texts environment(const Texts& others = {}, const std::string& gpus = "2") {
     boards_ = scratch_.file("board" + std::to_string(++calls_));
     std::filesystem::create_directory(boards_);
-    Texts all = {"MESHPLAN_EMULATED_GPUS=" + gpus + "xH200",
+    Texts all = {"MESHPLAN_EMULATED_GPUS=" + gpus + " H200 151397597184 132",
                  std::string("LD_LIBRARY_PATH=") + MESHPLAN_NCCL_STAND_IN_LIBRARIES,
                  "MESHPLAN_NCCL_STAND_IN_FOLDER=" + boards_, "MESHPLAN_PROFILES=" + store()};
     all.insert(all.end(), others.begin(), others.end());
