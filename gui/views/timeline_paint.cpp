@@ -163,7 +163,7 @@ void LaneLabels::paintCall(QPainter& painter, const TimelineScene& scene, const 
   const Label& name = label(
       painter, key, [&] { return callName(scene, track, block); }, first);
   const QRectF box = draw(painter, name, area, textOn(back), back);
-  if (box.isValid()) taken_.push_back(box.adjusted(-kPadding, 0, kPadding, 0));
+  if (box.isValid()) taken_.push_back(box.adjusted(-2, 0, 2, 0));
 }
 
 void LaneLabels::paintCalls(QPainter& painter, const TimelineScene& scene, const Track& track,

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <QAbstractTableModel>
+
+#include "gui/models/range_statistics.h"
+
+namespace meshplan::gui {
+
+/// The rows of RangeStatistics as a table. kSortRole gives what columns are sorted by.
+class RangeTable : public QAbstractTableModel {
+  Q_OBJECT
+
+ public:
+  enum Column { name, phase, runs, time, share, columns };
+  static constexpr int kSortRole = Qt::UserRole;
+
+  using QAbstractTableModel::QAbstractTableModel;
+
+  void setRows(std::vector<RangeRow> rows);
+  /// Rows of these operators are set in bold.
+  void setSelected(std::vector<OpId> sortedOperators);
+  const std::vector<RangeRow>& rows() const { return rows_; }
+
+  int rowCount(const QModelIndex& parent = {}) const override;
+  int columnCount(const QModelIndex& parent = {}) const override;
+  QVariant data(const QModelIndex& index, int role) const override;
+  QVariant headerData(int section, Qt::Orientation orientation, int role) const override;
+
+ private:
+  bool isSelected(const RangeRow& row) const;
+
+  std::vector<RangeRow> rows_;
+  std::vector<OpId> selected_;
+};
+
+}  // namespace meshplan::gui
