@@ -93,7 +93,7 @@ class Rows {
 
 struct ClassSums {
   Cover compute, communication;
-  double optimizer = 0, communicating = 0;
+  double optimizer = 0;
   std::vector<double> byRow;
 };
 
@@ -101,13 +101,8 @@ void addSpan(ClassSums& sums, const Span& s, double begin, double end, RangeRow&
              size_t index) {
   sums.byRow[index] += end - begin;
   ++row.runs;
-  if (s.stream == Stream::compute) {
-    sums.compute.add(begin, end);
-    if (row.kind == SpanKind::update) sums.optimizer += end - begin;
-  } else {
-    sums.communication.add(begin, end);
-    sums.communicating += end - begin;
-  }
+  (s.stream == Stream::compute ? sums.compute : sums.communication).add(begin, end);
+  if (row.kind == SpanKind::update) sums.optimizer += end - begin;
 }
 
 void addShares(RangeStatistics& out, const ClassSums& sums, double weight, double length) {
@@ -117,7 +112,7 @@ void addShares(RangeStatistics& out, const ClassSums& sums, double weight, doubl
   out.optimizer += Seconds(weight * sums.optimizer);
   out.exposed += Seconds(weight * exposed);
   out.idle += Seconds(weight * std::max(0.0, length - busy - exposed));
-  out.communication += Seconds(weight * sums.communicating);
+  out.communication += Seconds(weight * sums.communication.length());
 }
 
 void addTimes(RangeStatistics& out, std::vector<RangeRow> rows, const Program& program,

@@ -63,6 +63,22 @@ std::shared_ptr<TimelineScene> filled(const Program& program, const Graph& graph
   return scene;
 }
 
+// `wanted` is asked of (span, its index, whether it was measured).
+template <class Wanted>
+MarkedPlaces marked(const TimelineScene& scene, const Wanted& wanted) {
+  MarkedPlaces out(scene.tracks.tracks().size());
+  for (size_t t = 0; t < out.size(); ++t) {
+    const Track& track = scene.tracks.tracks()[t];
+    const std::vector<Span>& spans = (track.measured ? scene.measured : scene.timeline)->spans;
+    for (size_t i = 0; i < track.spans.size(); ++i) {
+      const uint32_t source = track.spans.source(i);
+      if (source != Track::kBubble && wanted(spans[source], source, track.measured))
+        out[t].push_back(uint32_t(i));
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 const Span* TimelineScene::span(const SpanPlace& p) const {
@@ -76,21 +92,6 @@ OpId TimelineScene::forwardOperator(const Instruction& in) const {
     return {};
   const Operator& op = graph->op(in.op);
   return op.phase == Phase::forward ? in.op : op.forward;
-}
-
-MarkedPlaces TimelineScene::mark(
-    const std::function<bool(const Span&, uint32_t source, bool measured)>& wanted) const {
-  MarkedPlaces out(tracks.tracks().size());
-  for (size_t t = 0; t < out.size(); ++t) {
-    const Track& track = tracks.tracks()[t];
-    const std::vector<Span>& spans = (track.measured ? measured : timeline)->spans;
-    for (size_t i = 0; i < track.spans.size(); ++i) {
-      const uint32_t source = track.spans.source(i);
-      if (source != Track::kBubble && wanted(spans[source], source, track.measured))
-        out[t].push_back(uint32_t(i));
-    }
-  }
-  return out;
 }
 
 std::shared_ptr<const TimelineScene> sceneOf(std::shared_ptr<const ShownPlan> shown,
@@ -116,15 +117,17 @@ MarkedPlaces placesOf(const TimelineScene& scene, const std::vector<OpId>& opera
       wanted.back().push_back(
           std::binary_search(operators.begin(), operators.end(), scene.forwardOperator(in)));
   }
-  return scene.mark(
-      [&](const Span& s, uint32_t, bool) { return wanted[scene.call(s).routine][s.instruction]; });
+  return marked(scene, [&](const Span& s, uint32_t, bool) {
+    return wanted[scene.call(s).routine][s.instruction];
+  });
 }
 
 MarkedPlaces criticalPlaces(const TimelineScene& scene) {
   std::vector<bool> critical(scene.timeline->spans.size());
   for (size_t i : criticalPath(*scene.program, *scene.timeline)) critical[i] = true;
-  return scene.mark(
-      [&](const Span&, uint32_t source, bool measured) { return !measured && critical[source]; });
+  return marked(scene, [&](const Span&, uint32_t source, bool measured) {
+    return !measured && critical[source];
+  });
 }
 
 }  // namespace meshplan::gui

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -53,9 +52,6 @@ struct TimelineScene {
   double end(const SpanPlace& p) const { return track(p).spans.end(p.place); }
   /// The forward operator that an instruction belongs to; invalid when there is none.
   OpId forwardOperator(const Instruction& in) const;
-
-  MarkedPlaces mark(
-      const std::function<bool(const Span&, uint32_t source, bool measured)>& wanted) const;
 };
 
 std::shared_ptr<const TimelineScene> sceneOf(std::shared_ptr<const ShownPlan> shown,

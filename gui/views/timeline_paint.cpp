@@ -45,6 +45,14 @@ void paintBlockName(QPainter& painter, const TimelineScene& scene, const LaneBlo
     painter.drawText(first + QPointF(0, metrics.height()), rankText(scene, block.rankClass));
 }
 
+// What the number of a call's micro-batch needs, without laying it out.
+double leastWidth(const QPainter& painter, const TimelineScene& scene, const Track& track,
+                  const CallBlock& block) {
+  const Call& call = scene.program->rankClasses[track.rankClass].calls[block.call];
+  const int digits = call.microBatch < 10 ? 1 : 1 + int(std::log10(call.microBatch));
+  return digits * QFontMetricsF(painter.font()).averageCharWidth();
+}
+
 }  // namespace
 
 double laneHeaderWidth(const QFontMetricsF& metrics, const TimelineScene& scene) {
@@ -131,10 +139,8 @@ const LaneLabels::Label& LaneLabels::label(const QPainter& painter, quint64 key,
   const QString whole = name(), brief = whole.mid(whole.lastIndexOf(mark) + mark.size());
   Label made{QStaticText(whole), QStaticText(brief), metrics.horizontalAdvance(whole),
              metrics.horizontalAdvance(brief)};
-  for (QStaticText* text : {&made.whole, &made.brief}) {
-    text->setTextFormat(Qt::PlainText);
-    text->prepare({}, painter.font());
-  }
+  made.whole.setTextFormat(Qt::PlainText);
+  made.brief.setTextFormat(Qt::PlainText);
   return *texts_.insert(key, made);
 }
 
@@ -177,7 +183,8 @@ void LaneLabels::paintCalls(QPainter& painter, const TimelineScene& scene, const
     if (right - left < 5 || perSpan > 40) continue;
     painter.fillRect(QRectF(std::round(right) - 1, area.top(), 1, area.height()),
                      palette.color(QPalette::Base));
-    paintCall(painter, scene, track, *c, {left, area.top(), right - left, area.height()});
+    if (right - left >= leastWidth(painter, scene, track, *c))
+      paintCall(painter, scene, track, *c, {left, area.top(), right - left, area.height()});
   }
 }
 

@@ -5,6 +5,7 @@
 #include <QPainter>
 #include <QPalette>
 #include <QStaticText>
+#include <functional>
 
 #include "gui/models/timeline_scene.h"
 #include "gui/views/lane_layout.h"
