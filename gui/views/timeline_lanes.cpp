@@ -14,7 +14,7 @@
 namespace meshplan::gui {
 namespace {
 
-constexpr size_t kFewFlows = 80;
+constexpr ptrdiff_t kFewFlows = 60;
 
 QColor faded(QColor colour, int alpha) {
   colour.setAlpha(alpha);
@@ -228,37 +228,37 @@ void TimelineLanes::paintMarks(QPainter& painter) const {
   }
 }
 
+void TimelineLanes::paintFlow(QPainter& painter, const Flow& flow, bool strong) const {
+  const QRectF from = rectOf(flow.send), to = rectOf(flow.receive);
+  const bool down = to.center().y() > from.center().y();
+  const QPointF a(from.left(), down ? from.bottom() : from.top());
+  const QPointF b(to.right(), down ? to.top() : to.bottom());
+  if (std::max(a.y(), b.y()) < 0 || std::min(a.y(), b.y()) > height()) return;
+  const double bend = std::max(3.0, (b.x() - a.x()) / 2);
+  QPainterPath path(a);
+  path.cubicTo(a + QPointF(bend, 0), b - QPointF(bend, 0), b);
+  const QColor colour =
+      strong ? palette().color(QPalette::WindowText) : spanColour(SpanKind::transfer).darker(110);
+  // Wider lines are drawn as shapes, which takes ten times as long.
+  painter.setPen(QPen(colour, strong ? 2 : 1));
+  painter.setBrush(Qt::NoBrush);
+  painter.drawPath(path);
+  painter.fillRect(QRectF(b.x() - 2, b.y() - 2, 4, 4), colour);
+}
+
 void TimelineLanes::paintFlows(QPainter& painter) const {
   const std::vector<Flow>& flows = state_.scene()->flows;
   const TimeScale s = scale();
   const auto last = std::partition_point(flows.begin(), flows.end(),
                                          [&](const Flow& f) { return f.begin < s.end; });
-  std::vector<const Flow*> shown;
+  const auto inSight = [&](const Flow& f) { return f.end > s.begin; };
+  const bool all = flowsShown_ && std::count_if(flows.begin(), last, inSight) <= kFewFlows;
   const auto of = [](const Flow& f, const std::optional<SpanPlace>& p) {
     return p && (f.send == *p || f.receive == *p);
   };
-  size_t inSight = 0;
-  for (auto f = flows.begin(); f != last; ++f) inSight += f->end > s.begin;
-  const bool all = flowsShown_ && inSight <= kFewFlows;
-  for (auto f = flows.begin(); f != last; ++f)
-    if (f->end > s.begin && (all || of(*f, state_.chosen()) || of(*f, hovered_)))
-      shown.push_back(&*f);
-  for (const Flow* f : shown) {
-    const QRectF from = rectOf(f->send), to = rectOf(f->receive);
-    const bool down = to.center().y() > from.center().y();
-    const QPointF a(from.left(), down ? from.bottom() : from.top());
-    const QPointF b(to.right(), down ? to.top() : to.bottom());
+  for (auto f = flows.begin(); f != last; ++f) {
     const bool strong = of(*f, state_.chosen()) || of(*f, hovered_);
-    const double bend = std::max(3.0, (b.x() - a.x()) / 2);
-    QPainterPath path(a);
-    path.cubicTo(a + QPointF(bend, 0), b - QPointF(bend, 0), b);
-    painter.setPen(QPen(strong ? palette().color(QPalette::WindowText)
-                               : faded(spanColour(SpanKind::transfer).darker(110), 190),
-                        strong ? 2 : 1.2));
-    painter.setBrush(Qt::NoBrush);
-    painter.drawPath(path);
-    painter.setBrush(painter.pen().color());
-    painter.drawEllipse(b, 2, 2);
+    if (inSight(*f) && (all || strong)) paintFlow(painter, *f, strong);
   }
 }
 
