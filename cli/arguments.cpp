@@ -152,11 +152,9 @@ void FormatArgument::addTo(CLI::App& app, std::vector<std::string> choices) {
 }
 
 Format FormatArgument::format() const {
-  static const std::map<std::string, Format> kFormats = {{"table", Format::table},
-                                                         {"json", Format::json},
-                                                         {"csv", Format::csv},
-                                                         {"md", Format::markdown},
-                                                         {"markdown", Format::markdown}};
+  static const std::map<std::string, Format> kFormats = {
+      {"table", Format::table}, {"json", Format::json},   {"jsonl", Format::json},
+      {"csv", Format::csv},     {"md", Format::markdown}, {"markdown", Format::markdown}};
   return kFormats.at(name);
 }
 

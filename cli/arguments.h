@@ -53,6 +53,8 @@ struct FormatArgument {
 
   void addTo(CLI::App& app, std::vector<std::string> choices);
   Format format() const;
+  /// "jsonl": JSON as lines, each as soon as it is known.
+  bool lines() const { return name == "jsonl"; }
 };
 
 }  // namespace meshplan

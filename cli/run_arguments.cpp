@@ -80,7 +80,7 @@ void RunArguments::addTo(CLI::App& app) {
                "Look for NaN and infinity in what every operator leaves, and name the first that "
                "made a step fail; slow");
   profiles.addTo(app);
-  format.addTo(app, {"table", "json"});
+  format.addTo(app, {"table", "json", "jsonl"});
 }
 
 void RunArguments::addTraining(CLI::App& app) {

@@ -16,6 +16,16 @@
 #include "core/error.h"
 
 namespace meshplan {
+namespace {
+
+nlohmann::ordered_json stepJson(const StepReport& s) {
+  nlohmann::ordered_json step = {{"step", s.step}, {"loss", s.loss}, {"seconds", s.seconds}};
+  if (s.lossScale) step["loss_scale"] = *s.lossScale;
+  if (s.lossScale) step["skipped"] = s.skipped;
+  return step;
+}
+
+}  // namespace
 
 void TrainingLog::announce(const Program& program, int threads) const {
   if (arguments_.quiet || arguments_.format.format() == Format::json) return;
@@ -53,6 +63,7 @@ void TrainingLog::add(const StepReport& report) {
   if (report.skipped) line += ", overflow: weights unchanged";
   const bool logs =
       done % arguments_.logEvery == 0 || done == arguments_.settings.steps || done == 1;
+  if (arguments_.format.lines()) log(stepJson(report).dump());
   if (logs && !arguments_.quiet && arguments_.format.format() != Format::json) log(line);
   showProgress(progressBar() + line);
 }
@@ -95,13 +106,9 @@ void TrainingLog::printJson(const RunMeasurement* run) const {
                        {"measured_peak_bytes", run->measuredPeak.value},
                        {"profiling_overhead", run->profilingOverhead}};
   }
+  if (arguments_.format.lines()) return print(out.dump() + "\n");
   out["steps"] = nlohmann::ordered_json::array();
-  for (const StepReport& s : steps_) {
-    nlohmann::ordered_json& step = out["steps"].emplace_back();
-    step = {{"step", s.step}, {"loss", s.loss}, {"seconds", s.seconds}};
-    if (s.lossScale) step["loss_scale"] = *s.lossScale;
-    if (s.lossScale) step["skipped"] = s.skipped;
-  }
+  for (const StepReport& s : steps_) out["steps"].push_back(stepJson(s));
   print(dumpJson(out));
 }
 

@@ -116,8 +116,8 @@ TEST_F(GpuProcesses, WithoutAnyGpuOrWithAnOldNcclNameTheRankAndTheRemedy) {
   EXPECT_EQ(none->wait(), 2) << none->errors();
   EXPECT_THAT(none->errors(), AllOf(HasSubstr("rank 0 on "), HasSubstr("finds no GPU"),
                                     HasSubstr("hint: look at CUDA_VISIBLE_DEVICES")));
-  const auto old = start("--ranks 2 --launch processes",
-                         environment({"MESHPLAN_NCCL_STAND_IN_VERSION=21703"}));
+  const auto old =
+      start("--ranks 2 --launch processes", environment({"MESHPLAN_NCCL_STAND_IN_VERSION=21703"}));
   EXPECT_EQ(old->wait(), 2) << old->errors();
   EXPECT_THAT(old->errors(),
               AllOf(HasSubstr("rank 0 on "), HasSubstr("NCCL 2.17.3"), HasSubstr("hint: ")));
