@@ -11,6 +11,7 @@
 #include "gui/file_kind.h"
 #include "gui/main_window.h"
 #include "gui/render.h"
+#include "profiles/profile_store.h"
 
 namespace meshplan::gui {
 namespace {
@@ -42,6 +43,7 @@ int render(const QString& file, const QCommandLineParser& options) {
 
 int runWindow(const QString& file, const QCommandLineParser& options) {
   MainWindow window;
+  window.session().setProfiles(defaultProfilePath());
   window.restore();
   window.QWidget::show();
   if (QFileInfo::exists(file))

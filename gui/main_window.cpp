@@ -24,6 +24,7 @@
 #include "gui/views/model_view.h"
 #include "gui/views/placement_view.h"
 #include "gui/views/plans_view.h"
+#include "gui/views/run_view.h"
 #include "gui/views/start_page.h"
 #include "gui/views/summary_view.h"
 #include "gui/views/timeline_view.h"
@@ -71,6 +72,7 @@ MainWindow::MainWindow(QWidget* parent)
   connect(&session_, &Session::failed, this, &MainWindow::showFailure);
   connect(&session_, &Session::noticed, this,
           [this](const QString& words) { statusBar()->showMessage(words, kNoticeMs); });
+  connect(&session_, &Session::comparedChanged, this, &MainWindow::showCompared);
   connect(start_, &StartPage::chosen, &session_, &Session::open);
   connect(start_, &StartPage::fileChosen, this, &MainWindow::openFile);
   connect(start_, &StartPage::openPressed, this, &MainWindow::chooseFile);
@@ -109,7 +111,8 @@ void MainWindow::addWorkspaces() {
   plan->setSizes({3000, 2000});
   plan->setChildrenCollapsible(false);
   addPage(Workspace::plan, tr("Plan"), plan);
-  addPage(Workspace::timeline, tr("Timeline"), new TimelineView(session_, selection_, pages_));
+  timeline_ = new TimelineView(session_, selection_, pages_);
+  addPage(Workspace::timeline, tr("Timeline"), timeline_);
   addPage(Workspace::compare, tr("Compare"), new CompareView(session_, selection_, pages_));
 }
 
@@ -126,6 +129,7 @@ void MainWindow::addDocks() {
   whatIf->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
   whatIf->setMinimumWidth(fontMetrics().averageCharWidth() * 52);
   dock(tr("What if"), whatIf, Qt::RightDockWidgetArea);
+  dock(tr("Run on this machine"), new RunView(session_, selection_), Qt::RightDockWidgetArea);
 }
 
 void MainWindow::addToolBar() {
@@ -258,6 +262,14 @@ void MainWindow::showSearch() {
         tr("searched %1 candidates, simulated %2").arg(candidates).arg(search.simulated));
   else
     searchText_->clear();
+}
+
+/// The run in the place of the shown plan's timeline: measured below predicted.
+void MainWindow::showCompared() {
+  compared_ = session_.compared();
+  timeline_->showScene(sceneOf(compared_->program, compared_->planning->training().graph,
+                               compared_->predicted, &compared_->measured));
+  show(Workspace::timeline);
 }
 
 void MainWindow::showFailure(const QString& problem, const QString& remedy) {

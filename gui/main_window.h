@@ -17,6 +17,7 @@ namespace meshplan::gui {
 class PlansView;
 class StartPage;
 class SummaryView;
+class TimelineView;
 
 /// The window: workspaces, docks, menus. What a view shows is its own business.
 class MainWindow : public QMainWindow {
@@ -54,6 +55,7 @@ class MainWindow : public QMainWindow {
   void copyTable();
   void showDocument();
   void showSearch();
+  void showCompared();
   void showFailure(const QString& problem, const QString& remedy);
   void remember(const QString& path);
   void addPage(Workspace workspace, const QString& name, QWidget* page);
@@ -63,6 +65,8 @@ class MainWindow : public QMainWindow {
   QStackedWidget* pages_;
   StartPage* start_ = nullptr;
   SummaryView* summary_ = nullptr;
+  TimelineView* timeline_ = nullptr;
+  std::shared_ptr<const Comparison> compared_;  // what the timeline shows of it must live
   PlansView* plans_ = nullptr;
   QToolBar* bar_ = nullptr;
   QActionGroup* workspaces_;

@@ -48,6 +48,7 @@ Tell Session::tellFrom(const JobPointer& job) {
 void Session::open(OpenRequest request) {
   cancelSearch();
   jobs_.cancel(Jobs::Lane::simulate);
+  if (request.profilesPath.empty()) request.profilesPath = profiles_;
   jobs_.run<std::shared_ptr<const Document>>(
       Jobs::Lane::load,
       [this, request](const JobPointer& job) { return Document::open(request, tellFrom(job)); },
@@ -193,6 +194,22 @@ void Session::tryScenario(const Scenario& scenario) {
   make(tr("Change the cluster"), [shown = shown_, scenario] {
     return showPlan(shown->document->in(scenario), shown->report.plan, shown->report.label);
   });
+}
+
+void Session::compareWithRun(int64_t id) {
+  jobs_.run<std::shared_ptr<const Comparison>>(
+      Jobs::Lane::compare,
+      [id, path = profiles_](const JobPointer&) {
+        const ProfileStore store(path, ProfileStore::Access::read);
+        RunMeasurement run = findRun(store.runs(), std::to_string(id)).value();
+        return std::make_shared<const Comparison>(
+            compareRun(std::move(run), store.instructions(id), false, {}, [](const Notice&) {}));
+      },
+      [this](std::shared_ptr<const Comparison> compared) {
+        compared_ = std::move(compared);
+        Q_EMIT comparedChanged();
+      },
+      [this](const Error& error) { fail(error); });
 }
 
 void Session::pin() {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "app/comparison.h"
 #include "gui/document.h"
 #include "gui/jobs.h"
 
@@ -35,6 +36,8 @@ class Session : public QObject {
   const SearchState& search() const { return search_; }
   /// Plans that the user set aside to compare with.
   const std::vector<std::shared_ptr<const ShownPlan>>& pinned() const { return pinned_; }
+  /// The last run of this session beside its prediction; null: none yet.
+  const std::shared_ptr<const Comparison>& compared() const { return compared_; }
   QUndoStack& edits() { return edits_; }
   bool busy() const { return jobs_.busy(); }
 
@@ -54,6 +57,10 @@ class Session : public QObject {
   void tryStrategy(const QString& strategy, const QString& what);
   /// The shown plan's strategy on a cluster that differs.
   void tryScenario(const Scenario& scenario);
+  /// A run of the user's profile store.
+  void compareWithRun(int64_t id);
+  /// Where predictions of models that are opened from now on look for measurements, and runs go.
+  void setProfiles(const std::string& path) { profiles_ = path; }
   void pin();
   void unpin(size_t index);
 
@@ -63,6 +70,7 @@ class Session : public QObject {
   void foundChanged();
   void searchChanged();
   void pinnedChanged();
+  void comparedChanged();
   void busyChanged();
   void failed(const QString& problem, const QString& remedy);
   void noticed(const QString& text);
@@ -86,6 +94,8 @@ class Session : public QObject {
   SearchResult found_;
   SearchState search_;
   std::vector<std::shared_ptr<const ShownPlan>> pinned_;
+  std::shared_ptr<const Comparison> compared_;
+  std::string profiles_;
   QUndoStack edits_;
 };
 

@@ -42,7 +42,7 @@ SMALL_GPT = "gpt --set layers=1,hidden=32,heads=2,vocab=64,seq=16"
 # With --small.
 SMALL = {
     "twice": f"{SMALL_GPT} -b 2",
-    "training": {"mlp": ("mlp", 16, 0, 5, [[]])},
+    "training": {"mlp": ("mlp", 8, 0, 1, [[]])},
     "learned": {f"{SMALL_GPT} -b 2": "mbs=1"},
     "unseen": {f"{SMALL_GPT} -b 2": ["mbs=2", "mbs=1,recompute=full"]},
 }
@@ -210,7 +210,7 @@ def predicted_run(check, model, strategy):
     copy = check.out / "unseen.db"
     shutil.copy(check.out / "profiles.db", copy)
     report = check.json_of("run", model, "--backend cuda", check.precision(model),
-                           f"--steps 20 --profiles {copy} --strategy", strategy, limit=60)
+                           f"--steps {12 if check.small else 20} --profiles {copy} --strategy", strategy, limit=60)
     copy.unlink()
     return report
 
@@ -218,7 +218,7 @@ def predicted_run(check, model, strategy):
 def prediction(check):
     check.say("== predictions beside measurements")
     for model, strategy in check.models["learned"].items():
-        check.meshplan("measure", model, f"--backend cuda --budget {20 if check.small else 40}", check.precision(model),
+        check.meshplan("measure", model, f"--backend cuda --budget {5 if check.small else 40}", check.precision(model),
                        "--strategy", strategy, limit=60)
     errors, rows = [], []
     for model, strategy in [(m, s) for m, all in check.models["unseen"].items() for s in all]:

@@ -5,11 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <QDockWidget>
+#include <QLabel>
 #include <QLineEdit>
 #include <QMessageBox>
 #include <QMimeData>
 #include <QPushButton>
 #include <QSettings>
+#include <QSignalSpy>
 #include <QTableView>
 #include <QTemporaryDir>
 #include <QTest>
@@ -185,6 +187,29 @@ TEST_F(Window, ComparesAPinnedPlanWithTheShownOne) {
   EXPECT_TRUE(rows->index(0, 2).data().toString().contains("tp=8"));
   EXPECT_FALSE(rows->index(0, 1).data().toString().contains("tp=8"));
   picture("compare");
+}
+
+TEST_F(Window, RunsThePlanAndShowsItBesideThePrediction) {
+  const std::string store = settings.filePath("profiles.db").toStdString();
+  qputenv("MESHPLAN_PROFILES", store.c_str());
+  window->session().setProfiles(store);
+  OpenRequest request;
+  request.model.source = "mlp";
+  request.training.precision = Precision::fp32;
+  request.cluster = "local:2";
+  request.globalBatch = 64;
+  window->session().open(request);
+  ASSERT_TRUE(settled());
+  QSignalSpy compared(&window->session(), &Session::comparedChanged);
+  QTest::mouseClick(child<QPushButton>("startRun"), Qt::LeftButton);
+  const bool finished = QTest::qWaitFor([&] { return compared.count() > 0; }, kWaitMs);
+  qunsetenv("MESHPLAN_PROFILES");
+  ASSERT_TRUE(finished) << child<QLabel>("runState")->text().toStdString();
+  const Comparison& run = *window->session().compared();
+  EXPECT_FALSE(run.measured.spans.empty());
+  EXPECT_EQ(run.measured.spans.size(), run.predicted.spans.size());
+  EXPECT_TRUE(child<QLabel>("runState")->text().contains("measured"));
+  picture("run");
 }
 
 TEST_F(Window, EverythingFitsInSmallAndLargeWindows) {
