@@ -3,6 +3,7 @@
 
 #include <QCoreApplication>
 #include <QStringList>
+#include <algorithm>
 
 #include "app/human.h"
 #include "core/instruction_names.h"
@@ -61,6 +62,12 @@ QString error(const TimelineScene& scene, const SpanPlace& place) {
       .arg(seconds(predicted), text(percentText(predicted / measured - 1)));
 }
 
+bool isInterleaved(const Program& program) {
+  return std::any_of(program.routines.begin(), program.routines.end(), [&](const Routine& r) {
+    return size_t(r.chunk) >= program.rankClasses.size();
+  });
+}
+
 }  // namespace
 
 QString spanName(const TimelineScene& scene, const SpanPlace& place) {
@@ -70,13 +77,12 @@ QString spanName(const TimelineScene& scene, const SpanPlace& place) {
 }
 
 QString callName(const TimelineScene& scene, const Track& track, const CallBlock& block) {
-  const RankClass& c = scene.program->rankClasses[track.rankClass];
-  const Call& call = c.calls[block.call];
+  const Call& call = scene.program->rankClasses[track.rankClass].calls[block.call];
   const Routine& routine = scene.program->routines[call.routine];
   if (routine.kind == Routine::Kind::update) return QStringLiteral("U");
   const QString name =
       (routine.kind == Routine::Kind::forward ? "F" : "B") + QString::number(call.microBatch);
-  return c.slots.size() > 1 ? name + QStringLiteral(" c%1").arg(routine.chunk) : name;
+  return isInterleaved(*scene.program) ? name + QStringLiteral(" c%1").arg(routine.chunk) : name;
 }
 
 QString spanTip(const TimelineScene& scene, const SpanPlace& place) {
@@ -89,6 +95,16 @@ QString spanTip(const TimelineScene& scene, const SpanPlace& place) {
   if (span) lines << evidence(scene, *span) << error(scene, place);
   lines.removeAll(QString());
   return lines.join(QStringLiteral("<br>"));
+}
+
+QString spanLine(const TimelineScene& scene, const SpanPlace& place) {
+  QString tip = spanTip(scene, place);
+  tip.replace(QStringLiteral("<br>"), QStringLiteral(" · "));
+  tip.remove(QStringLiteral("<b>")).remove(QStringLiteral("</b>"));
+  return tip.replace(QStringLiteral("&lt;"), QStringLiteral("<"))
+      .replace(QStringLiteral("&gt;"), QStringLiteral(">"))
+      .replace(QStringLiteral("&quot;"), QStringLiteral("\""))
+      .replace(QStringLiteral("&amp;"), QStringLiteral("&"));
 }
 
 QString rankClassName(const TimelineScene& scene, size_t rankClass) {

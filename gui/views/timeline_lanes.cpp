@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "app/human.h"
 #include "gui/models/span_text.h"
 
 // What is drawn; timeline_mouse.cpp has what the mouse does.
@@ -206,13 +205,6 @@ void TimelineLanes::paintRange(QPainter& painter) const {
   const QColor accent = palette().color(QPalette::Highlight);
   painter.setPen(QPen(accent, 1.5));
   for (const double x : {left, right}) painter.drawLine(QLineF(x, 0, x, area.height()));
-  const QString text = QString::fromStdString(secondsText(range->end - range->begin));
-  const double width = fontMetrics().horizontalAdvance(text) + 10;
-  const QRectF box(std::clamp((left + right - width) / 2, area.left(), area.right() - width), 2,
-                   width, fontMetrics().height() + 2);
-  painter.fillRect(box, accent);
-  painter.setPen(palette().color(QPalette::HighlightedText));
-  painter.drawText(box, Qt::AlignCenter, text);
 }
 
 void TimelineLanes::paintMarks(QPainter& painter) const {

@@ -131,12 +131,12 @@ double paintLegend(QPainter& painter, const QRectF& area, const QPalette& palett
   return x - area.x();
 }
 
-const LaneLabels::Label& LaneLabels::label(const QPainter& painter, quint64 key, const Name& name,
-                                           const QString& mark) {
+const LaneLabels::Label& LaneLabels::label(const QPainter& painter, quint64 key,
+                                           const Names& names) {
   const auto found = texts_.find(key);
   if (found != texts_.end()) return *found;
   const QFontMetricsF metrics(painter.font());
-  const QString whole = name(), brief = whole.mid(whole.lastIndexOf(mark) + mark.size());
+  const auto [whole, brief] = names();
   Label made{QStaticText(whole), QStaticText(brief), metrics.horizontalAdvance(whole),
              metrics.horizontalAdvance(brief)};
   made.whole.setTextFormat(Qt::PlainText);
@@ -165,9 +165,10 @@ void LaneLabels::paintCall(QPainter& painter, const TimelineScene& scene, const 
   const Routine& routine = scene.program->routines[rankClass.calls[block.call].routine];
   const QColor back = spanColour(spanKindOf(routine, Instruction()));
   const quint64 key = quint64(1) << 63 | quint64(track.rankClass) << 40 | block.call;
-  const QString first = routine.kind == Routine::Kind::forward ? "F" : "B";
-  const Label& name = label(
-      painter, key, [&] { return callName(scene, track, block); }, first);
+  const Label& name = label(painter, key, [&] {
+    return std::pair(callName(scene, track, block),
+                     QString::number(rankClass.calls[block.call].microBatch));
+  });
   const QRectF box = draw(painter, name, area, textOn(back), back);
   if (box.isValid()) taken_.push_back(box.adjusted(-2, 0, 2, 0));
 }
@@ -205,12 +206,10 @@ void LaneLabels::paint(QPainter& painter, const TimelineScene& scene, size_t tra
     const Span* span = scene.span({trackIndex, run.place});
     const quint64 key =
         span ? quint64(scene.call(*span).routine) << 32 | span->instruction : ~quint64(0);
-    const Label& name = label(
-        painter, key,
-        [&] {
-          return spanName(scene, {trackIndex, run.place});
-        },
-        ".");
+    const Label& name = label(painter, key, [&] {
+      const QString whole = spanName(scene, {trackIndex, run.place});
+      return std::pair(whole, whole.section(QLatin1Char('.'), -1));
+    });
     draw(painter, name, place,
          span ? textOn(spanColour(run.kind)) : palette.color(QPalette::WindowText),
          spanPattern(run.kind) == Qt::SolidPattern ? QColor() : laneColour(run.kind, palette));

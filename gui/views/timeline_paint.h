@@ -6,6 +6,7 @@
 #include <QPalette>
 #include <QStaticText>
 #include <functional>
+#include <utility>
 
 #include "gui/models/timeline_scene.h"
 #include "gui/views/lane_layout.h"
@@ -52,10 +53,10 @@ class LaneLabels {
     QStaticText whole, brief;
     double wholeWidth = 0, briefWidth = 0;
   };
-  using Name = std::function<QString()>;
+  /// Whole and brief.
+  using Names = std::function<std::pair<QString, QString>()>;
 
-  /// The brief form is what follows `mark`.
-  const Label& label(const QPainter& painter, quint64 key, const Name& name, const QString& mark);
+  const Label& label(const QPainter& painter, quint64 key, const Names& names);
   /// Gives what it covers.
   QRectF draw(QPainter& painter, const Label& label, const QRectF& area, const QColor& colour,
               const QColor& back) const;

@@ -46,6 +46,22 @@ void paintRangeOn(QPainter& painter, const QRectF& area, const TimeScale& scale,
   if (right > left) painter.fillRect(QRectF(left, area.top(), right - left, area.height()), colour);
 }
 
+// How long the range is, in its middle.
+void paintRangeLength(QPainter& painter, const QRectF& area, const TimeScale& scale,
+                      const TimelineState& state, const QPalette& palette) {
+  const auto& range = state.selection().range();
+  if (!range || scale.begin > range->end.value || scale.end < range->begin.value) return;
+  const QString text = seconds((range->end - range->begin).value);
+  const double width = painter.fontMetrics().horizontalAdvance(text) + 12;
+  const double left = std::max(area.left(), scale.xOf(range->begin.value));
+  const double right = std::min(area.right(), scale.xOf(range->end.value));
+  const QRectF box(std::clamp((left + right - width) / 2, area.left(), area.right() - width), 1,
+                   width, area.height() - 3);
+  painter.fillRect(box, palette.color(QPalette::Highlight));
+  painter.setPen(palette.color(QPalette::HighlightedText));
+  painter.drawText(box, Qt::AlignCenter, text);
+}
+
 }  // namespace
 
 TimelineRuler::TimelineRuler(TimelineState& state, QWidget* parent)
@@ -66,6 +82,7 @@ void TimelineRuler::paintEvent(QPaintEvent*) {
   const QRectF area(scale.x, 0, scale.width, height());
   paintRangeOn(painter, area, scale, state_);
   paintRuler(painter, area, scale, palette());
+  paintRangeLength(painter, area, scale, state_, palette());
   painter.setPen(palette().color(QPalette::PlaceholderText));
   painter.drawText(QRectF(10, 0, scale.x - 16, height() - 2), Qt::AlignLeft | Qt::AlignBottom,
                    tr("%1 in sight").arg(seconds(state_.window().length())));

@@ -4,11 +4,13 @@
 #include <QAction>
 #include <QGridLayout>
 #include <QKeyEvent>
+#include <QLabel>
 #include <QScrollBar>
 #include <QToolBar>
 #include <algorithm>
 #include <cmath>
 
+#include "gui/models/span_text.h"
 #include "gui/models/timeline_steps.h"
 #include "gui/views/timeline_strips.h"
 
@@ -33,6 +35,7 @@ TimelineView::TimelineView(Session& session, Selection& selection, QWidget* pare
       bar_(new QToolBar(this)),
       lanes_(new TimelineLanes(state_, this)),
       scroll_(new QScrollBar(Qt::Vertical, this)),
+      told_(new QLabel(this)),
       help_(new TimelineHelp(this)) {
   setObjectName(QStringLiteral("timelineView"));
   setAccessibleName(tr("Timeline"));
@@ -86,7 +89,22 @@ void TimelineView::layOut() {
   grid->addWidget(lanes_, 3, 0);
   grid->addWidget(scroll_, 3, 1);
   grid->addWidget(new TimelineMemory(state_, this), 4, 0);
+  grid->addWidget(told_, 5, 0, 1, 2);
   grid->setRowStretch(3, 1);
+  told_->setObjectName(QStringLiteral("timelineChosen"));
+  told_->setTextFormat(Qt::PlainText);
+  told_->setTextInteractionFlags(Qt::TextSelectableByMouse);
+  told_->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Fixed);
+  told_->setMargin(3);
+  connect(&state_, &TimelineState::chosenChanged, this, &TimelineView::tellChosen);
+  tellChosen();
+}
+
+void TimelineView::tellChosen() {
+  const bool any = state_.scene() && state_.chosen();
+  told_->setText(any ? spanLine(*state_.scene(), *state_.chosen())
+                     : tr("Click a span to learn about it; ? shows the keys."));
+  told_->setVisible(state_.scene() != nullptr);
 }
 
 void TimelineView::followScroll() {

@@ -11,6 +11,7 @@
 #include "gui/views/timeline_state.h"
 
 class QAction;
+class QLabel;
 class QScrollBar;
 class QToolBar;
 
@@ -50,6 +51,7 @@ class TimelineView : public QWidget {
   void makeActions();
   void layOut();
   void followScroll();
+  void tellChosen();
   void showSession();
   void updateHeaderWidth();
   bool navigate(const QKeyEvent& event);
@@ -70,6 +72,7 @@ class TimelineView : public QWidget {
   QAction *critical_, *flows_;
   TimelineLanes* lanes_;
   QScrollBar* scroll_;
+  QLabel* told_;  // what was clicked or stepped to
   TimelineHelp* help_;
 };
 

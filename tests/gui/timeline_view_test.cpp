@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <QApplication>
+#include <QLabel>
 #include <QSignalSpy>
 #include <QTest>
 #include <QWheelEvent>
@@ -107,6 +108,8 @@ TEST_F(TimelineViewTest, AClickSelectsTheForwardOperatorAndTheRanks) {
   const SpanPlace place = longest(SpanKind::backward);
   QTest::mouseClick(&view.lanes(), Qt::LeftButton, {}, bringIntoSight(place));
   ASSERT_EQ(view.state().chosen(), place);
+  const auto* told = view.findChild<QLabel*>(QStringLiteral("timelineChosen"));
+  EXPECT_TRUE(told->text().startsWith(spanName(scene(), place)));
   ASSERT_EQ(selection.operators().size(), 1u);
   const Operator& op = scene().graph->op(selection.operators().front());
   EXPECT_EQ(op.phase, Phase::forward);
