@@ -23,7 +23,21 @@ Bytes plannedPeak(const Program& program) {
   return peak;
 }
 
-double overheadOf(const MeasuredRun& measured, Seconds step) {
+/// How much longer steps take that are recorded than those after them, which are repeated.
+double excessOf(const std::vector<StepReport>& steps, const RecordedSteps& recorded, Seconds step) {
+  std::vector<double> seconds;
+  const auto first = static_cast<size_t>(recorded.first);
+  for (size_t s = first; s < std::min(steps.size(), first + static_cast<size_t>(recorded.count));
+       ++s)
+    seconds.push_back(steps[s].seconds);
+  if (seconds.empty() || step.value <= 0) return 0;
+  std::nth_element(seconds.begin(), seconds.begin() + std::ssize(seconds) / 2, seconds.end());
+  return std::max(0.0, seconds[seconds.size() / 2] / step.value - 1);
+}
+
+double overheadOf(const MeasuredRun& measured, Seconds step, const RankBackend& backend) {
+  const RecordedSteps recorded = backend.recordedSteps();
+  if (recorded.count != RecordedSteps::kAll) return excessOf(measured.steps, recorded, step);
   size_t instructions = 0;
   for (const RankSteps& r : measured.ranks)
     if (!r.steps.empty()) instructions = std::max(instructions, r.steps.front().size());
@@ -69,7 +83,7 @@ RunRecord recordRun(const RunPlan& chosen, const Program& program, const Measure
   run.provenance = provenanceName(chosen.report.provenance);
   run.plannedPeak = plannedPeak(program);
   run.measuredPeak = measured.peak;
-  run.profilingOverhead = overheadOf(measured, run.step.median);
+  run.profilingOverhead = overheadOf(measured, run.step.median, backend);
   record.instructions = recordOf(program, measured.ranks).instructions;
   addPredictions(planning.context(), chosen.report.plan, record.instructions);
   if (share.ranks == run.ranks && backend.teaches())
