@@ -126,6 +126,7 @@ class MeasureCommand : public Command {
         model_.request(), training_.options(),
         gpus ? loadGpuCluster(count) : loadLocalCluster(count, store.path(), tellTerminal),
         backend->memory(), {}, tellTerminal);
+    cluster_ = planning.cluster().name;
     useChoices(*backend, store.path());
     if (gpus) totals_.collectives += sweepCollectives(*backend, count, store, again_);
     const std::vector<Plan> plans = candidates(planning);
@@ -174,12 +175,12 @@ class MeasureCommand : public Command {
         totals_.wanted, totals_.known, totals_.wanted - totals_.known - totals_.left,
         secondsText(Seconds(secondsSoFar())), plansRun_.size(), plansRun_.size() == 1 ? "" : "s",
         totals_.left > 0 ? fmt::format(", {} not yet", totals_.left) : ""));
-    if (!plansRun_.empty())
+    if (!plansRun_.empty() && backend_ == "cpu")
       print(fmt::format("recording took at most {:.2f} % of a step\n", 100 * totals_.overhead));
     if (totals_.left > 0 && !interrupted())
       note("the budget is used up; the same command goes on, --budget gives it more time");
-    note(fmt::format("stored in {}; `meshplan plan {} --cluster local:{}` uses it", path,
-                     model_.source, ranks_.back()));
+    note(fmt::format("stored in {}; `meshplan plan {} --cluster {}` uses it", path, model_.source,
+                     cluster_));
   }
 
   ModelArguments model_;
@@ -187,6 +188,7 @@ class MeasureCommand : public Command {
   ProfileArguments profiles_;
   FormatArgument format_;
   std::vector<int64_t> ranks_{1};
+  std::string cluster_;  // that was measured last
   int64_t globalBatch_ = 0, plans_ = 24;
   double budget_ = 120;
   std::string strategy_, backend_ = "cpu";
