@@ -7,6 +7,7 @@
 
 #include "app/human.h"
 #include "core/instruction_names.h"
+#include "gui/models/time_scale.h"
 
 namespace meshplan::gui {
 namespace {
@@ -32,7 +33,9 @@ QString title(const TimelineScene& scene, const SpanPlace& place, const Span* sp
 
 QString when(const TimelineScene& scene, const SpanPlace& place) {
   const double begin = scene.start(place), end = scene.end(place);
-  return tr("%1, from %2 to %3").arg(seconds(end - begin), seconds(begin), seconds(end));
+  const double step = (end - begin) / 10;
+  return tr("%1, from %2 to %3")
+      .arg(seconds(end - begin), fineTimeText(begin, step), fineTimeText(end, step));
 }
 
 QString what(const TimelineScene& scene, const Span& span) {

@@ -7,11 +7,6 @@
 namespace meshplan::gui {
 namespace {
 
-QColor mixed(const QColor& a, const QColor& b, double share) {
-  const auto mix = [share](int x, int y) { return int(x + share * (y - x)); };
-  return {mix(a.red(), b.red()), mix(a.green(), b.green()), mix(a.blue(), b.blue())};
-}
-
 // Lines from corner to corner in steps of 8, cut to the area: every device draws these alike.
 void paintHatch(QPainter& painter, const QRectF& area, bool falling) {
   const double step = 8, width = area.width(), height = area.height();
@@ -29,14 +24,19 @@ void paintHatch(QPainter& painter, const QRectF& area, bool falling) {
 
 }  // namespace
 
+QColor blended(const QColor& a, const QColor& b, double share) {
+  const auto mix = [share](int x, int y) { return int(x + share * (y - x)); };
+  return {mix(a.red(), b.red()), mix(a.green(), b.green()), mix(a.blue(), b.blue())};
+}
+
 QColor laneColour(SpanKind kind, const QPalette& palette) {
   if (kind != SpanKind::bubble) return spanColour(kind);
-  return mixed(palette.color(QPalette::Base), spanColour(kind), 0.12);
+  return blended(palette.color(QPalette::Base), spanColour(kind), 0.12);
 }
 
 QColor laneHatch(SpanKind kind, const QPalette& palette) {
   if (kind != SpanKind::bubble) return spanColour(kind).darker(135);
-  return mixed(palette.color(QPalette::Base), spanColour(kind), 0.55);
+  return blended(palette.color(QPalette::Base), spanColour(kind), 0.55);
 }
 
 LaneRaster::LaneRaster(const QPalette& palette) : background_(palette.color(QPalette::Base).rgb()) {

@@ -10,6 +10,8 @@
 
 namespace meshplan::gui {
 
+/// `share` of b in a.
+QColor blended(const QColor& a, const QColor& b, double share);
 /// The colour of bubbles is quiet: hatched over the background.
 QColor laneColour(SpanKind kind, const QPalette& palette);
 QColor laneHatch(SpanKind kind, const QPalette& palette);

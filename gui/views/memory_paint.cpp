@@ -6,6 +6,7 @@
 
 #include "app/human.h"
 #include "gui/models/span_text.h"
+#include "gui/views/lane_raster.h"
 #include "gui/views/timeline_paint.h"
 
 // The memory curve of timeline_paint.h.
@@ -58,9 +59,7 @@ void paintPeak(QPainter& painter, const QRectF& area, const TimeScale& scale,
   const double x = at.x() + 8 + width < area.right() ? at.x() + 8 : at.x() - 8 - width;
   const QRectF box(x - 3, std::max(area.top(), at.y() - metrics.height()), width + 6,
                    metrics.height());
-  QColor back = palette.color(QPalette::Base);
-  back.setAlpha(210);
-  painter.fillRect(box, back);
+  painter.fillRect(box, palette.color(QPalette::Base));
   painter.setPen(palette.color(QPalette::WindowText));
   painter.drawText(box, Qt::AlignCenter, text);
 }
@@ -79,17 +78,17 @@ void paintLimit(QPainter& painter, const QRectF& area, Bytes limit, double top) 
 void paintMemory(QPainter& painter, const QRectF& area, const TimeScale& scale,
                  const TimelineScene& scene, size_t rankClass, const QPalette& palette) {
   painter.fillRect(area, palette.color(QPalette::Base));
-  paintGrid(painter, area, scale, palette);
+  const QColor back = palette.color(QPalette::Base);
+  paintGrid(painter, area, scale, blended(back, palette.color(QPalette::WindowText), 0.12));
   if (rankClass >= scene.memory.size() || scene.memory[rankClass].empty()) {
     painter.setPen(palette.color(QPalette::PlaceholderText));
     painter.drawText(area, Qt::AlignCenter, tr("no memory curve was recorded"));
     return;
   }
   const double top = topOf(scene, rankClass);
-  QColor colour = palette.color(QPalette::PlaceholderText);
-  painter.setPen(QPen(colour, 1.5));
-  colour.setAlpha(70);
-  painter.setBrush(colour);
+  const QColor line = palette.color(QPalette::PlaceholderText);
+  painter.setPen(QPen(line, 1.5));
+  painter.setBrush(blended(back, line, 0.3));
   painter.drawPolygon(curveIn(area, scale, scene.memory[rankClass], top));
   if (const auto limit = limitOf(scene)) paintLimit(painter, area, *limit, top);
   paintPeak(painter, area, scale, scene.timeline->rankClasses[rankClass], top, palette);

@@ -158,7 +158,7 @@ void TimelineLanes::paintLaneTexts(QPainter& painter) {
   const TimelineScene& scene = *state_.scene();
   const TimeScale s = scale();
   painter.setClipRect(plot());
-  paintGrid(painter, plot(), s, palette());
+  paintGrid(painter, plot(), s, faded(palette().color(QPalette::WindowText), 28));
   const double column = 1 / image_.devicePixelRatio();
   for (size_t t = 0; t < layout_.lanes.size(); ++t) {
     const QRectF lane = laneRect(t);

@@ -105,9 +105,7 @@ void paintRuler(QPainter& painter, const QRectF& area, const TimeScale& scale,
 }
 
 void paintGrid(QPainter& painter, const QRectF& area, const TimeScale& scale,
-               const QPalette& palette) {
-  QColor colour = palette.color(QPalette::WindowText);
-  colour.setAlpha(28);
+               const QColor& colour) {
   painter.setPen(QPen(colour, 1));
   for (const TimeTick& tick :
        timeTicks(scale.begin, scale.end, tickCount(QFontMetricsF(painter.font()), area.width()))) {

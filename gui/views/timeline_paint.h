@@ -8,9 +8,9 @@
 #include <functional>
 #include <utility>
 
+#include "gui/models/time_scale.h"
 #include "gui/models/timeline_scene.h"
 #include "gui/views/lane_layout.h"
-#include "gui/views/time_scale.h"
 
 namespace meshplan::gui {
 
@@ -24,9 +24,8 @@ void paintLaneHeaders(QPainter& painter, const TimelineScene& scene, const LaneL
                       const QPalette& palette);
 void paintRuler(QPainter& painter, const QRectF& area, const TimeScale& scale,
                 const QPalette& palette);
-/// Light vertical lines where the ruler has its ticks.
-void paintGrid(QPainter& painter, const QRectF& area, const TimeScale& scale,
-               const QPalette& palette);
+/// Vertical lines where the ruler has its ticks.
+void paintGrid(QPainter& painter, const QRectF& area, const TimeScale& scale, const QColor& colour);
 int tickCount(const QFontMetricsF& metrics, double width);
 
 /// The memory curve of a rank class with its peak, and the limit where it is near.

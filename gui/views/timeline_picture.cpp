@@ -69,7 +69,9 @@ class Picture {
     const LaneLayout layout = this->layout();
     const MarkedPlaces marked = placesOf(scene_, options_.operators);
     painter_.setClipRect(plot(parts_.lanes));
-    paintGrid(painter_, plot(parts_.lanes), scale_, palette_);
+    paintGrid(
+        painter_, plot(parts_.lanes), scale_,
+        blended(palette_.color(QPalette::Window), palette_.color(QPalette::WindowText), 0.15));
     for (size_t t = 0; t < layout.lanes.size(); ++t) paintLane(layout.lanes[t], t, marked[t]);
     painter_.setClipRect(parts_.lanes);
     painter_.save();

@@ -5,9 +5,9 @@
 #include <memory>
 #include <optional>
 
+#include "gui/models/time_scale.h"
 #include "gui/models/timeline_scene.h"
 #include "gui/selection.h"
-#include "gui/views/time_scale.h"
 #include "gui/views/time_window.h"
 
 namespace meshplan::gui {

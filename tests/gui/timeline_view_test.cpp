@@ -311,6 +311,7 @@ TEST(TimeTicks, AreOneTwoOrFiveTimesAPowerOfTen) {
         << digit;
     for (size_t i = 1; i < ticks.size(); ++i) EXPECT_NE(ticks[i].text, ticks[i - 1].text);
   }
+  EXPECT_EQ(fineTimeText(0.835164, 1e-5).toStdString(), "835.16 ms");
   EXPECT_EQ(timeTicks(0, 1, 10)[2].text.toStdString(), "0.2 s");
   EXPECT_EQ(timeTicks(1.5, 1.5001, 10)[1].text.toStdString(), "1.50001 s");
 }

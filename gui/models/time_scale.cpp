@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "gui/views/time_scale.h"
+#include "gui/models/time_scale.h"
 
 #include <algorithm>
 #include <cmath>
@@ -25,18 +25,25 @@ Unit unitOf(double most) {
   return {1, "s"};
 }
 
+QString textIn(const Unit& unit, double t, double step) {
+  const int decimals = std::max(0, int(std::ceil(-std::log10(step / unit.seconds) - 1e-9)));
+  return QString::number(t / unit.seconds, 'f', decimals) + QLatin1Char(' ') +
+         QLatin1String(unit.name);
+}
+
 }  // namespace
+
+QString fineTimeText(double t, double step) {
+  return textIn(unitOf(std::abs(t)), t, step);
+}
 
 std::vector<TimeTick> timeTicks(double begin, double end, int most) {
   std::vector<TimeTick> ticks;
   if (!(end > begin) || most < 1) return ticks;
   const double step = stepFor((end - begin) / most);
   const Unit unit = unitOf(std::max(std::abs(begin), std::abs(end)));
-  const int decimals = std::max(0, int(std::ceil(-std::log10(step / unit.seconds) - 1e-9)));
-  for (double n = std::ceil(begin / step - 1e-9); n * step <= end * (1 + 1e-12); ++n) {
-    const QString number = QString::number(n * step / unit.seconds, 'f', decimals);
-    ticks.push_back({n * step, number + QLatin1Char(' ') + QLatin1String(unit.name)});
-  }
+  for (double n = std::ceil(begin / step - 1e-9); n * step <= end * (1 + 1e-12); ++n)
+    ticks.push_back({n * step, textIn(unit, n * step, step)});
   return ticks;
 }
 

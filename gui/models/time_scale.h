@@ -16,6 +16,9 @@ struct TimeScale {
   double secondsPerPixel() const { return (end - begin) / width; }
 };
 
+/// A time with as many decimals as tell it from one `step` later: "835.164 ms".
+QString fineTimeText(double t, double step);
+
 /// Marks at 1, 2 or 5 times a power of ten, at most `most` of them, with as many decimals as tell
 /// them apart.
 struct TimeTick {
