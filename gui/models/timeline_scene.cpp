@@ -63,12 +63,13 @@ std::shared_ptr<TimelineScene> filled(const Program& program, const Graph& graph
   return scene;
 }
 
-// `wanted` is asked of (span, its index, whether it was measured).
-template <class Wanted>
-MarkedPlaces marked(const TimelineScene& scene, const Wanted& wanted) {
+// `wanted` is asked of (span, its index, whether it was measured) on tracks that `holds` some.
+template <class Holds, class Wanted>
+MarkedPlaces marked(const TimelineScene& scene, const Holds& holds, const Wanted& wanted) {
   MarkedPlaces out(scene.tracks.tracks().size());
   for (size_t t = 0; t < out.size(); ++t) {
     const Track& track = scene.tracks.tracks()[t];
+    if (!holds(track)) continue;
     const std::vector<Span>& spans = (track.measured ? scene.measured : scene.timeline)->spans;
     for (size_t i = 0; i < track.spans.size(); ++i) {
       const uint32_t source = track.spans.source(i);
@@ -111,23 +112,33 @@ std::shared_ptr<const TimelineScene> sceneOf(const Program& program, const Graph
 MarkedPlaces placesOf(const TimelineScene& scene, const std::vector<OpId>& operators) {
   if (operators.empty()) return MarkedPlaces(scene.tracks.tracks().size());
   std::vector<std::vector<bool>> wanted;
+  std::vector<uint8_t> streams;  // that have wanted instructions, by routine
   for (const Routine& routine : scene.program->routines) {
     wanted.emplace_back();
-    for (const Instruction& in : routine.instructions)
+    streams.push_back(0);
+    for (const Instruction& in : routine.instructions) {
       wanted.back().push_back(
           std::binary_search(operators.begin(), operators.end(), scene.forwardOperator(in)));
+      if (wanted.back().back()) streams.back() |= streamBit(in.stream);
+    }
   }
-  return marked(scene, [&](const Span& s, uint32_t, bool) {
-    return wanted[scene.call(s).routine][s.instruction];
-  });
+  return marked(
+      scene,
+      [&](const Track& track) {
+        const std::vector<Call>& calls = scene.program->rankClasses[track.rankClass].calls;
+        return std::any_of(calls.begin(), calls.end(), [&](const Call& call) {
+          return streams[call.routine] & streamBit(track.stream);
+        });
+      },
+      [&](const Span& s, uint32_t, bool) { return wanted[scene.call(s).routine][s.instruction]; });
 }
 
 MarkedPlaces criticalPlaces(const TimelineScene& scene) {
   std::vector<bool> critical(scene.timeline->spans.size());
   for (size_t i : criticalPath(*scene.program, *scene.timeline)) critical[i] = true;
-  return marked(scene, [&](const Span&, uint32_t source, bool measured) {
-    return !measured && critical[source];
-  });
+  return marked(
+      scene, [](const Track& track) { return !track.measured; },
+      [&](const Span&, uint32_t source, bool) { return critical[source]; });
 }
 
 }  // namespace meshplan::gui

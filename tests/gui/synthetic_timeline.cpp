@@ -28,7 +28,8 @@ Routine routineOf(Routine::Kind kind, int stage, const SyntheticOptions& o) {
   const bool backward = kind == Routine::Kind::backward;
   if (stage > 0) routine.instructions.push_back(made(Kind::receive, Stream::receive, 0));
   for (int i = 0; i < o.layers * kOperators; ++i) {
-    routine.instructions.push_back(made(Kind::compute, Stream::compute, i));
+    routine.instructions.push_back(
+        made(Kind::compute, Stream::compute, i + stage * o.layers * kOperators));
     if (i % kOperators == 2 || i % kOperators == 4)
       routine.instructions.push_back(made(Kind::collective, Stream::tensor, i));
   }
