@@ -10,6 +10,7 @@
 
 namespace meshplan {
 
+/// What is measured between ranks, how often, and by which clock.
 struct LinkProbeOptions {
   /// Sizes S (core/collective.h) from `least` to at most `most`, each four times the one before. A
   /// kind's sweep ends with the first size that takes longer than five times `perSize` for one
