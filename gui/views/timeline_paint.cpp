@@ -114,19 +114,24 @@ void paintGrid(QPainter& painter, const QRectF& area, const TimeScale& scale,
   }
 }
 
-double paintLegend(QPainter& painter, const QRectF& area, const QPalette& palette) {
+QSizeF paintLegend(QPainter& painter, const QRectF& area, const QPalette& palette) {
   const QFontMetricsF metrics(painter.font());
-  const double box = std::round(0.8 * metrics.height());
-  double x = area.x();
+  const double box = std::round(0.8 * metrics.height()), line = metrics.height() + 4;
+  QPointF at = area.topLeft();
+  double right = area.left();
   for (int k = 0; k < kSpanKinds; ++k) {
     const QString name = spanKindName(SpanKind(k));
-    paintKind(painter, {x, area.center().y() - box / 2, 1.6 * box, box}, SpanKind(k), palette);
-    x += 1.6 * box + kPadding;
+    const double width = 1.6 * box + metrics.horizontalAdvance(name) + 3 * kPadding;
+    if (at.x() > area.left() && at.x() + width > area.right())
+      at = QPointF(area.left(), at.y() + line);
+    paintKind(painter, {at.x(), at.y() + (line - box) / 2, 1.6 * box, box}, SpanKind(k), palette);
     painter.setPen(palette.color(QPalette::WindowText));
-    painter.drawText(QPointF(x, area.center().y() + metrics.ascent() / 2 - 1), name);
-    x += metrics.horizontalAdvance(name) + 2 * kPadding;
+    painter.drawText(QRectF(at.x() + 1.6 * box + kPadding, at.y(), width, line), Qt::AlignVCenter,
+                     name);
+    at.rx() += width;
+    right = std::max(right, at.x());
   }
-  return x - area.x();
+  return {right - area.left(), at.y() + line - area.top()};
 }
 
 const LaneLabels::Label& LaneLabels::label(const QPainter& painter, quint64 key,
@@ -164,8 +169,9 @@ void LaneLabels::paintCall(QPainter& painter, const TimelineScene& scene, const 
   const QColor back = spanColour(spanKindOf(routine, Instruction()));
   const quint64 key = quint64(1) << 63 | quint64(track.rankClass) << 40 | block.call;
   const Label& name = label(painter, key, [&] {
-    return std::pair(callName(scene, track, block),
-                     QString::number(rankClass.calls[block.call].microBatch));
+    const QString whole = callName(scene, track, block);
+    const QString number = QString::number(rankClass.calls[block.call].microBatch);
+    return std::pair(whole, routine.kind == Routine::Kind::update ? whole : number);
   });
   const QRectF box = draw(painter, name, area, textOn(back), back);
   if (box.isValid()) taken_.push_back(box.adjusted(-2, 0, 2, 0));

@@ -34,8 +34,9 @@ void paintMemory(QPainter& painter, const QRectF& area, const TimeScale& scale,
 void paintMemoryHeader(QPainter& painter, const QRectF& area, const TimelineScene& scene,
                        size_t rankClass, const QPalette& palette);
 
-/// Swatches of all kinds with their names, from the left; gives the width used.
-double paintLegend(QPainter& painter, const QRectF& area, const QPalette& palette);
+/// Swatches of all kinds with their names, in as many lines as the width of the area takes; gives
+/// the size used.
+QSizeF paintLegend(QPainter& painter, const QRectF& area, const QPalette& palette);
 
 /// Names on spans that are wide enough for them, names of calls where single spans are not. Keeps
 /// laid out texts.

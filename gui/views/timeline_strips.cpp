@@ -230,17 +230,25 @@ TimelineLegend::TimelineLegend(QWidget* parent) : QWidget(parent) {
 }
 
 QSize TimelineLegend::sizeHint() const {
+  return {200, heightForWidth(10000)};
+}
+
+int TimelineLegend::heightForWidth(int width) const {
   QImage scratch(1, 1, QImage::Format_RGB32);
   QPainter painter(&scratch);
   painter.setFont(font());
-  return {int(std::ceil(paintLegend(painter, QRectF(0, 0, 1, 1), palette()))),
-          fontMetrics().height() + 8};
+  return int(std::ceil(paintLegend(painter, QRectF(10, 2, width - 12, 1), palette()).height())) + 4;
+}
+
+// Layouts that know of heights for widths give none to what spans columns.
+void TimelineLegend::resizeEvent(QResizeEvent*) {
+  setFixedHeight(heightForWidth(width()));
 }
 
 void TimelineLegend::paintEvent(QPaintEvent*) {
   QPainter painter(this);
   painter.setRenderHint(QPainter::Antialiasing);
-  paintLegend(painter, QRectF(rect()), palette());
+  paintLegend(painter, QRectF(10, 2, width() - 12, height()), palette());
 }
 
 }  // namespace meshplan::gui

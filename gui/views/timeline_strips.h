@@ -78,9 +78,11 @@ class TimelineLegend : public QWidget {
  public:
   explicit TimelineLegend(QWidget* parent);
   QSize sizeHint() const override;
+  int heightForWidth(int width) const override;
 
  protected:
   void paintEvent(QPaintEvent* event) override;
+  void resizeEvent(QResizeEvent* event) override;
 };
 
 }  // namespace meshplan::gui

@@ -79,23 +79,20 @@ void TimelineView::layOut() {
   auto* grid = new QGridLayout(this);
   grid->setContentsMargins(0, 0, 0, 0);
   grid->setSpacing(0);
-  auto* spacer = new QWidget(bar_);
-  spacer->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Preferred);
-  bar_->addWidget(spacer);
-  bar_->addWidget(new TimelineLegend(bar_));
   grid->addWidget(bar_, 0, 0, 1, 2);
   grid->addWidget(new TimelineMinimap(state_, this), 1, 0);
   grid->addWidget(new TimelineRuler(state_, this), 2, 0);
   grid->addWidget(lanes_, 3, 0);
   grid->addWidget(scroll_, 3, 1);
   grid->addWidget(new TimelineMemory(state_, this), 4, 0);
-  grid->addWidget(told_, 5, 0, 1, 2);
+  grid->addWidget(new TimelineLegend(this), 5, 0, 1, 2);
+  grid->addWidget(told_, 6, 0, 1, 2);
   grid->setRowStretch(3, 1);
   told_->setObjectName(QStringLiteral("timelineChosen"));
   told_->setTextFormat(Qt::PlainText);
   told_->setTextInteractionFlags(Qt::TextSelectableByMouse);
   told_->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Fixed);
-  told_->setMargin(3);
+  told_->setContentsMargins(10, 2, 4, 4);
   connect(&state_, &TimelineState::chosenChanged, this, &TimelineView::tellChosen);
   tellChosen();
 }
@@ -104,6 +101,7 @@ void TimelineView::tellChosen() {
   const bool any = state_.scene() && state_.chosen();
   told_->setText(any ? spanLine(*state_.scene(), *state_.chosen())
                      : tr("Click a span to learn about it; ? shows the keys."));
+  told_->setToolTip(any ? told_->text() : QString());
   told_->setVisible(state_.scene() != nullptr);
 }
 
