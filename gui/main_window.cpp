@@ -24,6 +24,7 @@
 #include "gui/views/model_view.h"
 #include "gui/views/placement_view.h"
 #include "gui/views/plans_view.h"
+#include "gui/views/range_view.h"
 #include "gui/views/run_view.h"
 #include "gui/views/start_page.h"
 #include "gui/views/summary_view.h"
@@ -111,8 +112,13 @@ void MainWindow::addWorkspaces() {
   plan->setSizes({3000, 2000});
   plan->setChildrenCollapsible(false);
   addPage(Workspace::plan, tr("Plan"), plan);
-  timeline_ = new TimelineView(session_, selection_, pages_);
-  addPage(Workspace::timeline, tr("Timeline"), timeline_);
+  auto* step = new QSplitter(Qt::Vertical);
+  timeline_ = new TimelineView(session_, selection_, step);
+  step->addWidget(timeline_);
+  step->addWidget(new RangeView(session_, selection_, step));
+  step->setSizes({3000, 1000});
+  step->setChildrenCollapsible(false);
+  addPage(Workspace::timeline, tr("Timeline"), step);
   addPage(Workspace::compare, tr("Compare"), new CompareView(session_, selection_, pages_));
 }
 
