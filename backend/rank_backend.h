@@ -9,6 +9,7 @@
 #include "backend/local_machine.h"
 #include "backend/rank_device.h"
 #include "backend/step_recorder.h"
+#include "core/graph.h"
 
 namespace meshplan {
 
@@ -25,6 +26,7 @@ void runTogether(RankParts& parts, const std::function<void()>& work);
 
 struct RecorderSettings {
   const Program& program;
+  const Graph& graph;  // of the program
   int stage = 0;
   StepRecorder::Clock::time_point epoch;  // common to all ranks
   size_t keeps = 32;                      // steps

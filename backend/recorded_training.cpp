@@ -26,8 +26,8 @@ RecordedTraining recordTraining(const TrainingTask& task, const TrainingSettings
     const int rank = world.rank();
     const auto stage = static_cast<int>(task.program.mesh.coordinates(rank).back());
     RankParts parts = backend.open(world);
-    const auto recorder =
-        backend.recorder(parts, {task.program, stage, epoch, static_cast<size_t>(time.enough)});
+    const auto recorder = backend.recorder(
+        parts, {task.program, task.graph, stage, epoch, static_cast<size_t>(time.enough)});
     TrainingSettings own = settings;
     own.steps = time.warmUp + time.enough;
     own.profiler = recorder.get();

@@ -79,7 +79,8 @@ void RunRanks::train(Communicator& world) {
   const auto stage = static_cast<int>(program_.mesh.coordinates(world.rank()).back());
   std::unique_ptr<StepRecorder> recorder;
   if (!arguments_.noProfile)
-    recorder = backend_.recorder(parts, {program_, stage, commonEpoch(world), kRecordedSteps});
+    recorder = backend_.recorder(
+        parts, {program_, task_.graph, stage, commonEpoch(world), kRecordedSteps});
   TrainingSettings settings = arguments_.settings;
   settings.modelValues = &modelValues_;
   settings.notSaved = [](int64_t step, const Error& error) {

@@ -9,7 +9,7 @@ namespace meshplan {
 /// Measures the instructions of a rank on a GPU by what ran for each of them: from the start of its
 /// first kernel or copy to the end of its last. What ran nothing takes no time, where the one
 /// before it ended. Instructions must end before the step does.
-class ActivityRecorder final : public StepRecorder {
+class ActivityRecorder : public StepRecorder {
  public:
   /// `rank` tells the ranks of this process apart.
   ActivityRecorder(ActivityTrace& trace, int rank, const Program& program, int stage,

@@ -11,7 +11,7 @@ namespace meshplan {
 /// Measures the instructions of a rank on a GPU with CUDA events, two for each: what its streams
 /// spent on it, without the wait for other streams, but with the gaps in which the host had not yet
 /// issued it. Resolution: half a microsecond (CUDA runtime API, cudaEventElapsedTime).
-class EventRecorder final : public StepRecorder {
+class EventRecorder : public StepRecorder {
  public:
   EventRecorder(CudaContext& context, const Program& program, int stage, Clock::time_point epoch,
                 size_t keeps);

@@ -10,6 +10,7 @@
 #include "backend/cuda/cuda_device.h"
 #include "backend/cuda/event_recorder.h"
 #include "backend/cuda/matrix_choices.h"
+#include "backend/cuda/named_ranges.h"
 #include "backend/cuda/nccl_communicator.h"
 #include "backend/cuda/shared_gpu.h"
 #include "backend/gpu_choice.h"
@@ -135,10 +136,12 @@ RankParts GpuBackend::open(Communicator& world) {
 std::unique_ptr<StepRecorder> GpuBackend::recorder(RankParts& parts, const RecorderSettings& s) {
   CudaContext& context = static_cast<CudaDevice&>(*parts.device).context();
   std::call_once(traced_, [this] { openTrace(); });
+  std::vector<std::string> names = rangeNames(s.program, s.stage, s.graph);
   if (!trace_)
-    return std::make_unique<EventRecorder>(context, s.program, s.stage, s.epoch, s.keeps);
-  return std::make_unique<ActivityRecorder>(*trace_, context.rank(), s.program, s.stage, s.epoch,
-                                            s.keeps);
+    return std::make_unique<WithRanges<EventRecorder>>(std::move(names), context, s.program,
+                                                       s.stage, s.epoch, s.keeps);
+  return std::make_unique<WithRanges<ActivityRecorder>>(std::move(names), *trace_, context.rank(),
+                                                        s.program, s.stage, s.epoch, s.keeps);
 }
 
 void GpuBackend::openTrace() {
