@@ -53,6 +53,9 @@ class RankBackend {
   virtual bool teaches() const = 0;
   /// What each rank may take of its device's memory now.
   virtual Bytes memory() const = 0;
+  /// What was in use on the fullest device of this process when its ranks had trained, by them,
+  /// their libraries, and whoever else uses it; 0: not known.
+  virtual Bytes deviceMemoryUsed() const { return {}; }
 
   /// Where a step that is recorded runs otherwise than one that is not: only some are.
   virtual RecordedSteps recordedSteps() const = 0;

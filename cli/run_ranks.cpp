@@ -126,7 +126,7 @@ RunRecord RunRanks::finish(bool prints) {
     record = recordRun(chosen_, program_, measured_, share_, threads_, backend_);
     storeRun(record, machine_.profiles);
   }
-  log_.finish(measured ? &record.run : nullptr);
+  log_.finish(measured ? &record.run : nullptr, backend_.deviceMemoryUsed());
   if (measured && !arguments_.trace.empty()) {
     const Timeline timeline = recordOf(program_, measured_.ranks).timeline;
     writeTrace(arguments_.trace, program_, {{&timeline, ""}}, task_.graph);

@@ -86,7 +86,7 @@ double TrainingLog::medianSeconds() const {
   return *middle;
 }
 
-void TrainingLog::printJson(const RunMeasurement* run) const {
+void TrainingLog::printJson(const RunMeasurement* run, Bytes deviceMemory) const {
   const double seconds = medianSeconds();
   const auto samples = static_cast<double>(chosen_.report.plan.globalBatch);
   nlohmann::ordered_json out = documentHead(*chosen_.planning, chosen_.report.plan.globalBatch);
@@ -105,6 +105,10 @@ void TrainingLog::printJson(const RunMeasurement* run) const {
                        {"planned_peak_bytes", run->plannedPeak.value},
                        {"measured_peak_bytes", run->measuredPeak.value},
                        {"profiling_overhead", run->profilingOverhead}};
+    if (deviceMemory.value > 0) {
+      out["measured"]["planned_device_bytes"] = chosen_.report.peakMemory.value;
+      out["measured"]["measured_device_bytes"] = deviceMemory.value;
+    }
   }
   if (arguments_.format.lines()) return print(out.dump() + "\n");
   out["steps"] = nlohmann::ordered_json::array();
@@ -120,10 +124,10 @@ void TrainingLog::printPrediction(const RunMeasurement& run) const {
                      run.id));
 }
 
-void TrainingLog::finish(const RunMeasurement* run) const {
+void TrainingLog::finish(const RunMeasurement* run, Bytes deviceMemory) const {
   clearProgress();
   if (arguments_.quiet) return;
-  if (arguments_.format.format() == Format::json) return printJson(run);
+  if (arguments_.format.format() == Format::json) return printJson(run, deviceMemory);
   if (steps_.empty()) return;
   const double seconds = medianSeconds();
   const auto samples = static_cast<double>(chosen_.report.plan.globalBatch);

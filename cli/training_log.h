@@ -20,15 +20,15 @@ class TrainingLog {
 
   void announce(const Program& program, int threads) const;
   void add(const StepReport& report);
-  /// `run`: what was measured, or null.
-  void finish(const RunMeasurement* run) const;
+  /// `run`: what was measured, or null; `deviceMemory` as RankBackend::deviceMemoryUsed.
+  void finish(const RunMeasurement* run, Bytes deviceMemory) const;
   const std::vector<StepReport>& steps() const { return steps_; }
 
  private:
   void log(const std::string& line);
   double medianSeconds() const;
   std::string progressBar() const;
-  void printJson(const RunMeasurement* run) const;
+  void printJson(const RunMeasurement* run, Bytes deviceMemory) const;
   void printPrediction(const RunMeasurement& run) const;
 
   const RunArguments& arguments_;

@@ -211,7 +211,11 @@ def predicted_run(check, model, strategy):
     shutil.copy(check.out / "profiles.db", copy)
     report = check.json_of("run", model, "--backend cuda", check.precision(model),
                            f"--steps {12 if check.small else 20} --profiles {copy} --strategy", strategy, limit=60)
+    compared = report and check.json_of("compare last --profiles", copy)
     copy.unlink()
+    if compared:  # of the steps that are repeated
+        busy = compared["stages"][0]["busy"]["measured_seconds"]
+        report["idle"] = max(0.0, 1 - busy / report["median_step_seconds"])
     return report
 
 
@@ -230,17 +234,27 @@ def prediction(check):
         measured = report["median_step_seconds"]
         errors.append(predicted / measured - 1)
         rows.append({"model": model, "strategy": strategy, "predicted": predicted,
-                     "measured": measured, **{k: report["measured"][k] for k in (
+                     "measured": measured, "idle": report.get("idle"),
+                     **{k: report["measured"].get(k) for k in (
                          "provenance", "planned_peak_bytes", "measured_peak_bytes",
-                         "profiling_overhead")}})
+                         "planned_device_bytes", "measured_device_bytes", "profiling_overhead")}})
         check.say(f"  {model:<24} {strategy:<24} {1e3 * predicted:9.2f} ms predicted "
                   f"{1e3 * measured:9.2f} ms measured {100 * errors[-1]:+6.1f} %")
     check.report["prediction"] = rows
     if errors:
         sizes = sorted(map(abs, errors))
         overhead = max(r["profiling_overhead"] for r in rows)
+        idle = [r["idle"] for r in rows if r["idle"] is not None]
+        memory = [r["planned_device_bytes"] / r["measured_device_bytes"] - 1 for r in rows
+                  if r["measured_device_bytes"]]
         check.say(f"  median error {100 * statistics.median(sizes):.1f} %, worst "
-                  f"{100 * sizes[-1]:.1f} %; recording at most {100 * overhead:.2f} % of a step")
+                  f"{100 * sizes[-1]:.1f} %; steps that are recorded take at most "
+                  f"{100 * overhead:.1f} % longer")
+        if idle:
+            check.say(f"  the GPU is idle for {100 * min(idle):.1f} to {100 * max(idle):.1f} % of a step")
+        if memory:
+            check.say(f"  planned memory of the device, with reserve: {100 * min(memory):+.1f} to "
+                      f"{100 * max(memory):+.1f} % of what was in use")
 
 
 def main():

@@ -73,6 +73,7 @@ class GpuBackend final : public RankBackend {
   std::string transport() const override { return places_.throughMemory ? "one-gpu" : "nccl"; }
   bool ownDevices() const override { return places_.ranksPerGpu == 1; }
   bool teaches() const override { return ownDevices(); }
+  Bytes deviceMemoryUsed() const override { return used_; }
   Bytes memory() const override { return places_.memory; }
   // The first step chooses algorithms; after the recorded ones steps are captured and repeated.
   RecordedSteps recordedSteps() const override { return {1, 8}; }
@@ -97,6 +98,7 @@ class GpuBackend final : public RankBackend {
   std::vector<MatrixChoice> choices_;
   std::mutex foundMutex_;
   std::vector<AlgorithmChoice> found_;
+  Bytes used_;
 };
 
 class GpuBackend::Device final : public CudaDevice {
@@ -106,6 +108,9 @@ class GpuBackend::Device final : public CudaDevice {
   }
   ~Device() override {
     const std::lock_guard lock(backend_.foundMutex_);
+    size_t free = 0, total = 0;
+    if (cudaMemGetInfo(&free, &total) == cudaSuccess)
+      backend_.used_ = std::max(backend_.used_, Bytes(static_cast<int64_t>(total - free)));
     for (const MatrixChoice& c : context().kept<MatrixChoices>().timed())
       backend_.found_.push_back({backend_.environment_, c.key, hexadecimal(c.algorithm),
                                  Seconds(c.seconds), std::time(nullptr)});
