@@ -33,7 +33,9 @@ function(meshplan_portable_folder)
     COMMAND cp -L --no-preserve=mode ${MESHPLAN_OPENMP_FILE} ${folder}/lib
     COMMAND ${CMAKE_COMMAND} -E copy_directory ${PROJECT_SOURCE_DIR}/profiles/shipped ${folder}/share/meshplan/profiles
     COMMAND ${CMAKE_COMMAND} -E copy ${PROJECT_SOURCE_DIR}/scripts/gpu_check.py
-      ${PROJECT_SOURCE_DIR}/tests/bench/pytorch/train_step.py ${folder}
+      ${PROJECT_SOURCE_DIR}/tests/bench/pytorch/train_step.py
+      ${PROJECT_SOURCE_DIR}/tests/bench/pytorch/loss_curve.py
+      ${PROJECT_SOURCE_DIR}/tests/backend/pytorch/make_fixtures.py ${folder}
     COMMAND sh -c "size=$(du -sm ${folder} | cut -f1); echo ${folder}: $size MiB of 60; test $size -le 60"
     DEPENDS meshplan gpu_tests gpu_bench VERBATIM)
 endfunction()

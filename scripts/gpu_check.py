@@ -12,6 +12,7 @@ but the doctor. Exit code 1 when a test failed. --small takes small models
 and leaves the operators out: to try the script where the GPU is slow.
 """
 import argparse
+import importlib.util
 import json
 import os
 import pathlib
@@ -93,6 +94,10 @@ class Check:
     def json_of(self, *words, limit=120):
         done = self.meshplan(*words, "--format json", limit=limit)
         return json.loads(done.stdout) if done and done.returncode == 0 else None
+
+
+def importable(*modules):
+    return all(importlib.util.find_spec(m) for m in modules)
 
 
 def python_libraries():
@@ -192,6 +197,21 @@ def training(check):
     check.report["training"] = rows
 
 
+def losses(check):
+    check.say("== losses of GPT-2 124M beside PyTorch's, same weights and batch, bf16")
+    if not importable("torch", "safetensors"):
+        check.say("  PyTorch or safetensors is not installed: nothing to compare with")
+        return
+    done = check.run([sys.executable, check.folder / "loss_curve.py", check.folder / "bin/meshplan",
+                      "--device", "cuda"], 120)
+    if not done or not done.stdout.startswith("{"):
+        return
+    report = check.report["losses"] = json.loads(done.stdout)
+    check.failed = check.failed or done.returncode != 0
+    check.say(f"  {report['meshplan'][0]:.4f} to {report['meshplan'][-1]:.4f} in {len(report['meshplan'])} steps; "
+              f"at most {report['largest_difference']:.4f} apart, PyTorch's bf16 and fp32 {report['bf16_noise']:.4f}")
+
+
 def determinism(check):
     check.say("== two runs, the same bits")
     losses = []
@@ -272,7 +292,7 @@ def main():
     arguments.out.mkdir(parents=True, exist_ok=True)
     check = Check(folder, arguments.out.resolve(), arguments.minutes, arguments.small)
     has_gpu = doctor(check)
-    stages = [tests, determinism, operators, training, prediction]
+    stages = [tests, determinism, operators, training, losses, prediction]
     for stage in stages if has_gpu else []:
         stage(check)
     if not has_gpu:
