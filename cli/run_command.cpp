@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "backend/agreed_error.h"
 #include "backend/cores.h"
 #include "backend/launch.h"
 #include "backend/launch_processes.h"
@@ -119,6 +120,9 @@ class RunCommand : public Command {
       run.finish(world->rank() == 0);
     } catch (const PeerError& error) {
       if (world->rank() == 0 || !error.gaveUp()) throw;
+      return exitCode(error.kind());
+    } catch (const AgreedError& error) {
+      if (world->rank() == 0) throw;
       return exitCode(error.kind());
     } catch (const Error& error) {
       world->abort(error.what());

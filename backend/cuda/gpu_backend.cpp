@@ -6,6 +6,7 @@
 #include <ctime>
 #include <mutex>
 
+#include "backend/agreed_error.h"
 #include "backend/cuda/activity_recorder.h"
 #include "backend/cuda/cuda_device.h"
 #include "backend/cuda/event_recorder.h"
@@ -214,7 +215,11 @@ std::unique_ptr<RankBackend> gpuBackend(Communicator& world, const LibraryNames&
   if (world.size() > 1) places.nccl = openNccl(nccl, mine);
   const std::vector<RankGpus> ranks = gatherGpus(world, mine);
   const bool mayShare = agree(world, places.nccl && places.nccl->sharesGpus());
-  places.gpus = chooseGpus(ranks, mayShare);
+  try {
+    places.gpus = chooseGpus(ranks, mayShare);
+  } catch (const Error& error) {
+    throw AgreedError(error);
+  }
   const auto own = static_cast<size_t>(places.gpus[static_cast<size_t>(world.rank())]);
   const int sharing = ranksOnGpuOf(world.rank(), ranks, places.gpus);
   places.ranksPerGpu = static_cast<int>(largest(world, sharing));
