@@ -27,7 +27,7 @@ QString commandLineProgram() {
 
 LocalRun::LocalRun(QObject* parent) : QObject(parent) {
   connect(&process_, &QProcess::readyReadStandardOutput, this, &LocalRun::readLines);
-  connect(&process_, &QProcess::finished, this, &LocalRun::ended);
+  connect(&process_, &QProcess::finished, this, &LocalRun::finishProcess);
   connect(&process_, &QProcess::errorOccurred, this, [this](QProcess::ProcessError error) {
     if (error == QProcess::FailedToStart)
       Q_EMIT failed(tr("%1 does not start").arg(process_.program()));
@@ -50,7 +50,6 @@ void LocalRun::start(const ShownPlan& plan, const LocalRunSettings& settings) {
   if (!file.open(QIODevice::WriteOnly) || file.write(json.data(), qint64(json.size())) < 0)
     return Q_EMIT failed(tr("%1 cannot be written").arg(path));
   file.close();
-  failure_.clear();
   QStringList words = {"run",      path,
                        "--format", "jsonl",
                        "--steps",  QString::number(settings.steps),
@@ -80,12 +79,13 @@ void LocalRun::readLines() {
   }
 }
 
-void LocalRun::ended(int code) {
+void LocalRun::finishProcess(int code) {
   readLines();
   const QString said = QString::fromUtf8(process_.readAllStandardError()).trimmed();
   constexpr int kInterrupted = 130;
   if (code != 0 && code != kInterrupted)
     Q_EMIT failed(said.isEmpty() ? tr("the run ended with %1").arg(code) : said);
+  Q_EMIT ended();
 }
 
 }  // namespace meshplan::gui

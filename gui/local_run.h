@@ -33,14 +33,15 @@ class LocalRun : public QObject {
   /// `run`: its number in the profile store, 0 when it is not there.
   void finished(qint64 run, double predictedSeconds, double measuredSeconds);
   void failed(const QString& message);
+  /// Whatever became of it, at last.
+  void ended();
 
  private:
   void readLines();
-  void ended(int code);
+  void finishProcess(int code);
 
   QTemporaryDir folder_;
   QProcess process_;
-  QString failure_;
 };
 
 }  // namespace meshplan::gui

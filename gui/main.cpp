@@ -25,9 +25,16 @@ OpenRequest requestOf(const QString& file, const QCommandLineParser& options) {
   return request;
 }
 
+constexpr int kMostPixels = 16384;
+
 QSize sizeOf(const QString& text) {
+  if (text.isEmpty()) return {};
   const QStringList parts = text.split('x');
-  return parts.size() == 2 ? QSize(parts[0].toInt(), parts[1].toInt()) : QSize();
+  const QSize size = parts.size() == 2 ? QSize(parts[0].toInt(), parts[1].toInt()) : QSize();
+  if (size.isEmpty() || size.width() > kMostPixels || size.height() > kMostPixels)
+    throw Error(ErrorKind::usage, "'" + text.toStdString() + "' is no size of a picture",
+                "write for example 1600x900");
+  return size;
 }
 
 int render(const QString& file, const QCommandLineParser& options) {

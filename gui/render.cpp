@@ -12,6 +12,7 @@
 #include "gui/views/model_view.h"
 #include "gui/views/placement_view.h"
 #include "gui/views/timeline_picture.h"
+#include "profiles/profile_store.h"
 
 namespace meshplan::gui {
 namespace {
@@ -38,6 +39,7 @@ void openIn(Session& session, const OpenRequest& request) {
     problem = what;
     remedy = hint;
   });
+  session.setProfiles(defaultProfilePath());
   session.open(request);
   wait([&] { return !problem.isEmpty() || (session.shown() && !session.busy()); });
   if (!problem.isEmpty())

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 namespace meshplan {
@@ -41,6 +42,14 @@ CommandResult runInRepository(const std::string& commandLine) {
 
 CommandResult runMeshplan(const std::string& arguments) {
   return runInRepository(fmt::format("'{}/cli/meshplan' {}", MESHPLAN_BINARY_DIR, arguments));
+}
+
+std::vector<double> lossesOf(const std::string& output) {
+  std::vector<double> all;
+  const auto document = nlohmann::json::parse(output, nullptr, false);
+  if (document.is_discarded()) return all;
+  for (const auto& step : document.at("steps")) all.push_back(step.at("loss"));
+  return all;
 }
 
 }  // namespace meshplan

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace meshplan {
 
@@ -14,6 +15,9 @@ struct CommandResult {
 /// Runs `meshplan ARGUMENTS` through the shell, in the repository root, without a terminal or
 /// colours.
 CommandResult runMeshplan(const std::string& arguments);
+
+/// The losses of the steps in what `meshplan run --format json` printed; none in other texts.
+std::vector<double> lossesOf(const std::string& output);
 
 /// Runs a command line of the shell in the same way.
 CommandResult runInRepository(const std::string& commandLine);

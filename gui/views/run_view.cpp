@@ -77,9 +77,9 @@ RunView::RunView(Session& session, Selection&, QWidget* parent)
   connect(&run_, &LocalRun::failed, this, [this](const QString& message) {
     state_->setText(QStringLiteral("<span style='color:#d55e00'>%1</span>")
                         .arg(message.toHtmlEscaped().replace('\n', "<br>")));
-    stop_->setEnabled(false);
-    start_->setEnabled(true);
+    showState();
   });
+  connect(&run_, &LocalRun::ended, this, &RunView::showState);
   connect(&session_, &Session::shownChanged, this, &RunView::showState);
   dress();
   showState();
@@ -107,7 +107,7 @@ void RunView::showState() {
   const auto& shown = session_.shown();
   start_->setEnabled(shown && !run_.running());
   stop_->setEnabled(run_.running());
-  if (run_.running() || loss_->count() > 0) return;
+  if (started_) return;
   state_->setText(shown ? tr("Trains the shown plan with %1 ranks on this machine.")
                               .arg(shown->report.plan.mesh.ranks())
                         : tr("Open a model first."));
@@ -115,6 +115,7 @@ void RunView::showState() {
 
 void RunView::start() {
   if (!session_.shown()) return;
+  started_ = true;
   loss_->clear();
   samples_ = static_cast<double>(session_.document()->globalBatch());
   state_->setText(tr("starting …"));
@@ -143,8 +144,6 @@ void RunView::finish(qint64 run, double predicted, double measured) {
   state_->setText(tr("measured %1 a step, predicted %2: %3 too %4")
                       .arg(text(Seconds(measured)), text(Seconds(predicted)),
                            percent(std::abs(error)), error < 0 ? tr("short") : tr("long")));
-  start_->setEnabled(true);
-  stop_->setEnabled(false);
   if (run > 0) session_.compareWithRun(run);
 }
 

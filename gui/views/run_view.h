@@ -42,6 +42,7 @@ class RunView : public QWidget {
   QLineSeries* loss_;
   QValueAxis *stepAxis_, *lossAxis_;
   double samples_ = 0;
+  bool started_ = false;  // what was said of the last run stays
 };
 
 }  // namespace meshplan::gui

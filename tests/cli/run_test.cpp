@@ -36,14 +36,6 @@ std::vector<std::string> words(const std::string& text) {
   return {std::istream_iterator<std::string>(in), {}};
 }
 
-std::vector<double> losses(const std::string& output) {
-  std::vector<double> all;
-  const json document = json::parse(output, nullptr, false);
-  if (document.is_discarded()) return all;
-  for (const json& step : document.at("steps")) all.push_back(step.at("loss"));
-  return all;
-}
-
 double secondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -107,14 +99,14 @@ class Run : public testing::Test {
 TEST_F(Run, ThreadsProcessesAndTorchrunsRanksGiveTheSameBits) {
   for (const std::string strategy : {"dp=2", "tp=2", "pp=2,mbs=8", "dp=2,zero=3"}) {
     const std::string arguments = "mlp -b 32 --steps 4 --format json --strategy " + strategy;
-    const auto threads = losses(runMeshplan("run --ranks 2 " + arguments).out);
+    const auto threads = lossesOf(runMeshplan("run --ranks 2 " + arguments).out);
     ASSERT_EQ(threads.size(), 4u);
     const CommandResult processes = runMeshplan("run --ranks 2 --launch processes " + arguments);
     EXPECT_EQ(processes.exitCode, 0) << processes.err;
-    EXPECT_EQ(losses(processes.out), threads) << strategy;
+    EXPECT_EQ(lossesOf(processes.out), threads) << strategy;
     const auto ranks = startTogether({arguments, arguments});
     for (const auto& rank : ranks) EXPECT_EQ(rank->wait(), 0) << rank->errors();
-    EXPECT_EQ(losses(ranks[0]->output()), threads) << strategy;
+    EXPECT_EQ(lossesOf(ranks[0]->output()), threads) << strategy;
     EXPECT_EQ(ranks[1]->output(), "");
     EXPECT_EQ(ranks[1]->errors(), "");
   }
@@ -126,11 +118,11 @@ TEST_F(Run, MpirunsRanksGiveTheBitsOfThreads) {
                                          "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1"};
   const std::string mpirun = "mpirun --oversubscribe -n 2 " + kProgram + " run ";
   const std::string arguments = "mlp -b 32 --steps 4 --format json --strategy dp=2";
-  const auto threads = losses(runMeshplan("run --ranks 2 " + arguments).out);
+  const auto threads = lossesOf(runMeshplan("run --ranks 2 " + arguments).out);
   ASSERT_EQ(threads.size(), 4u);
   const auto job = startCommand("mpi", mpirun + arguments, root);
   EXPECT_EQ(job->wait(), 0) << job->errors();
-  EXPECT_EQ(losses(job->output()), threads);
+  EXPECT_EQ(lossesOf(job->output()), threads);
   const auto refused = startCommand("refused", mpirun + "--ranks 3 " + arguments, root);
   EXPECT_EQ(refused->wait(), 2);
   EXPECT_THAT(refused->errors(), HasSubstr("mpirun started 2 ranks, but --ranks asks for 3"));
@@ -145,10 +137,10 @@ TEST_F(Run, APlanIsToldFromAModelByItsContent) {
   ASSERT_EQ(positional.exitCode, 0) << positional.err;
   EXPECT_EQ(json::parse(positional.out).at("ranks"), 2);
   const CommandResult named = runMeshplan("run --steps 3 --format json --plan " + plan);
-  EXPECT_EQ(losses(named.out), losses(positional.out));
+  EXPECT_EQ(lossesOf(named.out), lossesOf(positional.out));
   const CommandResult processes =
       runMeshplan("run --steps 3 --format json --launch processes " + plan);
-  EXPECT_EQ(losses(processes.out), losses(positional.out)) << processes.err;
+  EXPECT_EQ(lossesOf(processes.out), lossesOf(positional.out)) << processes.err;
   for (const auto& [arguments, message] : std::map<std::string, std::string>{
            {"--ranks 3", "the plan is for 2 ranks"},
            {"--global-batch 7", "the plan is for a global batch of 32"},

@@ -9,30 +9,21 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "profiles/profile_store.h"
 #include "tests/child_process.h"
+#include "tests/run_meshplan.h"
 #include "tests/scratch_folder.h"
 
 namespace meshplan {
 namespace {
 
-using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using Clock = std::chrono::steady_clock;
 
 constexpr const char* kModel = "mlp -b 8 --backend cuda ";
-
-std::vector<double> losses(const std::string& output) {
-  std::vector<double> all;
-  const json document = json::parse(output, nullptr, false);
-  if (document.is_discarded()) return all;
-  for (const json& step : document.at("steps")) all.push_back(step.at("loss"));
-  return all;
-}
 
 class GpuProcesses : public testing::Test {
  protected:
@@ -48,8 +39,9 @@ class GpuProcesses : public testing::Test {
     all.insert(all.end(), others.begin(), others.end());
     return all;
   }
-  std::unique_ptr<ChildProcess> start(const std::string& arguments, const Texts& environment) {
-    std::istringstream in(std::string(MESHPLAN_EMULATED) + " run " + kModel + arguments);
+  std::unique_ptr<ChildProcess> start(const std::string& arguments, const Texts& environment,
+                                      const std::string& model = kModel) {
+    std::istringstream in(std::string(MESHPLAN_EMULATED) + " run " + model + arguments);
     return std::make_unique<ChildProcess>(scratch_.file(""), "run" + std::to_string(++starts_),
                                           Texts{std::istream_iterator<std::string>(in), {}},
                                           environment);
@@ -73,8 +65,8 @@ TEST_F(GpuProcesses, TrainAsThreadsAndAsOneRankDo) {
     EXPECT_EQ(one->wait(), 0) << one->errors();
     EXPECT_EQ(threads->wait(), 0) << threads->errors();
     EXPECT_EQ(processes->wait(), 0) << processes->errors();
-    const auto expected = losses(one->output()), found = losses(processes->output());
-    EXPECT_EQ(found, losses(threads->output())) << strategy;
+    const auto expected = lossesOf(one->output()), found = lossesOf(processes->output());
+    EXPECT_EQ(found, lossesOf(threads->output())) << strategy;
     ASSERT_EQ(found.size(), 4u);
     for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(found[i], expected[i], 1e-4) << strategy;
     EXPECT_FALSE(std::filesystem::is_empty(boards_));
@@ -95,7 +87,7 @@ TEST_F(GpuProcesses, MaySeeOneGpuEachAsUnderSrun) {
     ranks.push_back(start("--steps 3 --format json --strategy dp=2", own));
   }
   for (const auto& rank : ranks) EXPECT_EQ(rank->wait(), 0) << rank->errors();
-  EXPECT_EQ(losses(ranks[0]->output()).size(), 3u);
+  EXPECT_EQ(lossesOf(ranks[0]->output()).size(), 3u);
   EXPECT_EQ(ranks[1]->output() + ranks[1]->errors(), "");
 }
 
@@ -109,6 +101,14 @@ TEST_F(GpuProcesses, ThatAreMoreThanGpusAreToldWhatToDo) {
                           HasSubstr("hint: start at most 2 there")));
   EXPECT_EQ(said.find("error: "), said.rfind("error: ")) << said;
   EXPECT_EQ(job->output(), "");
+}
+
+TEST_F(GpuProcesses, ArePlannedWithinTheMemoryOfTheGpu) {
+  const auto job =
+      start("-b 16000000 --strategy mbs=16000000", environment(), "mlp --backend cuda ");
+  EXPECT_EQ(job->wait(), 4) << job->output();
+  EXPECT_THAT(job->errors(), AllOf(HasSubstr("the plan needs "),
+                                   HasSubstr("141 GiB per rank are free"), HasSubstr("hint: ")));
 }
 
 TEST_F(GpuProcesses, WithoutAnyGpuOrWithAnOldNcclNameTheRankAndTheRemedy) {
