@@ -27,7 +27,7 @@ DeviceSpec measureLocalDevice(const LocalRanks& ranks);
 /// Of the host.
 Bytes physicalMemory();
 
-/// Devices of one node that share its cores and memory, joined by `link`.
+/// Devices of one node that share its cores (0: each has its own) and memory, joined by `link`.
 Cluster localCluster(const LocalRanks& ranks, const DeviceSpec& device, const LinkSpec& link);
 
 }  // namespace meshplan

@@ -155,6 +155,9 @@ class MeasureCommand : public Command {
                        secondsText(Seconds(secondsSoFar())), secondsText(Seconds(budget_)));
   }
 
+  /// Where the time that recording takes is the host's, and known.
+  bool onProcessor() const { return backend_ == "cpu"; }
+
   void report(const std::string& path) const {
     if (format_.format() == Format::json) {
       print(dumpJson({{"schema_version", 1},
@@ -165,7 +168,8 @@ class MeasureCommand : public Command {
                       {"plans", plansRun_},
                       {"operator_rows", totals_.operators},
                       {"collective_rows", totals_.collectives},
-                      {"recording_overhead", totals_.overhead},
+                      {"recording_overhead",
+                       onProcessor() ? nlohmann::ordered_json(totals_.overhead) : nullptr},
                       {"seconds", secondsSoFar()}}));
       return;
     }
@@ -175,7 +179,7 @@ class MeasureCommand : public Command {
         totals_.wanted, totals_.known, totals_.wanted - totals_.known - totals_.left,
         secondsText(Seconds(secondsSoFar())), plansRun_.size(), plansRun_.size() == 1 ? "" : "s",
         totals_.left > 0 ? fmt::format(", {} not yet", totals_.left) : ""));
-    if (!plansRun_.empty() && backend_ == "cpu")
+    if (!plansRun_.empty() && onProcessor())
       print(fmt::format("recording took at most {:.2f} % of a step\n", 100 * totals_.overhead));
     if (totals_.left > 0 && !interrupted())
       note("the budget is used up; the same command goes on, --budget gives it more time");

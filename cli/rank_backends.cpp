@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "backend/gpus.h"
+#include "backend/local_machine.h"
 #include "cli/terminal.h"
 #include "core/error.h"
 #include "profiles/catalog.h"
@@ -52,15 +53,9 @@ Cluster measuredCluster(int ranks, const Gpu& gpu) {
   showProgress(fmt::format("measuring {}, which the catalogue has not ...", gpu.name));
   const DeviceSpec device = measureGpu(gpu);
   clearProgress();
-  Cluster cluster;
+  Cluster cluster =
+      localCluster({.cores = 0, .ranks = ranks}, device, Catalog::builtIn().link("pcie4-x16"));
   cluster.name = cluster.source = fmt::format("{}x{}", ranks, device.name);
-  const uint32_t spec = cluster.addSpec(device);
-  const uint32_t wire = cluster.addLinkSpec(Catalog::builtIn().link("pcie4-x16"));
-  const NodeId node = cluster.addNode("local");
-  const Cluster::Vertex bridge = cluster.addSwitch("bridge", node);
-  for (int r = 0; r < ranks; ++r)
-    cluster.addLink(cluster.vertex(cluster.addDevice(spec, node)), bridge, wire);
-  cluster.validate();
   return cluster;
 }
 
