@@ -69,7 +69,7 @@ constexpr const char* kRenderDescription =
 class RenderCommand : public Command {
  public:
   explicit RenderCommand(CLI::App& app) : Command(&app) {
-    app.add_option("VIEW", view_, "timeline, placement, memory or model")->required();
+    app.add_option("VIEW", view_, "timeline, placement, stages, memory or model")->required();
     app.add_option("FILE", file_, "A plan, or a model whose best plan is drawn")
         ->type_name("FILE")
         ->required();

@@ -44,7 +44,7 @@ class PlanCommand : public Command {
                    "Limits on the search: dp, tp, pp, ep, vpp, mbs, zero, bucket with =, <= or >=; "
                    "sp=on|off, schedule=gpipe|1f1b|interleaved, recompute=none|selective|full; how "
                    "it is run: transfers=overlapped|blocking, collectives=blocking|overlapped, "
-                   "gather=block|parameter, stages=balanced|even")
+                   "gather=block|parameter, stages=balanced|even|13:12:12:13")
         ->type_name("tp=8,pp<=4");
     app.add_option("--top", top_, "Plans to show")
         ->type_name("K")

@@ -3,7 +3,9 @@
 
 #include "app/local_cluster.h"
 #include "core/cluster_json.h"
+#include "core/error.h"
 #include "planner/memory_model.h"
+#include "planner/search/stages.h"
 #include "profiles/catalog.h"
 
 namespace meshplan::gui {
@@ -75,14 +77,31 @@ void Document::useCluster(Cluster cluster, const Tell& tell) {
 }
 
 std::shared_ptr<const ShownPlan> showPlan(std::shared_ptr<const Document> document,
-                                          const Plan& plan, const std::string& label) {
+                                          const Plan& plan, const std::string& label,
+                                          bool cutByHand) {
   auto shown = std::make_shared<ShownPlan>();
   shown->simulated =
       simulatePlan(document->context(), plan, {.recordSpans = true, .recordMemory = true});
   shown->report = reportOf(document->context(), plan, shown->simulated);
   shown->report.label = label;
+  shown->cutByHand = cutByHand;
   shown->document = std::move(document);
   return shown;
+}
+
+std::string ShownPlan::strategy() const {
+  const std::string text = shortStrategy(report);
+  return cutByHand ? text + "," + stagesText(report.plan) : text;
+}
+
+bool isCutByHand(const Document& document, const Plan& plan) try {
+  if (plan.chunks() == 1) return false;
+  const std::string strategy = strategyText(plan, usesSequenceParallel(document.model(), plan));
+  const PlanReport planned =
+      evaluateStrategy(document.context(), document.globalBatch(), parseStrategy(strategy));
+  return planned.plan.chunkStarts != plan.chunkStarts;
+} catch (const Error&) {
+  return true;
 }
 
 }  // namespace meshplan::gui

@@ -66,8 +66,17 @@ struct ShownPlan {
   std::shared_ptr<const Document> document;
   PlanReport report;
   Simulated simulated;  // with spans and memory curves
+  /// Its stages are not those that the planner cuts: layers were moved.
+  bool cutByHand = false;
+
+  /// shortStrategy, with the stages where they were cut by hand.
+  std::string strategy() const;
 };
 std::shared_ptr<const ShownPlan> showPlan(std::shared_ptr<const Document> document,
-                                          const Plan& plan, const std::string& label);
+                                          const Plan& plan, const std::string& label,
+                                          bool cutByHand = false);
+
+/// Whether the planner would cut the stages of this plan otherwise. As slow as planning it.
+bool isCutByHand(const Document& document, const Plan& plan);
 
 }  // namespace meshplan::gui

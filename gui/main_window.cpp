@@ -26,6 +26,7 @@
 #include "gui/views/plans_view.h"
 #include "gui/views/range_view.h"
 #include "gui/views/run_view.h"
+#include "gui/views/stages_view.h"
 #include "gui/views/start_page.h"
 #include "gui/views/summary_view.h"
 #include "gui/views/timeline_view.h"
@@ -105,8 +106,10 @@ void MainWindow::addWorkspaces() {
   plans_ = new PlansView(session_, selection_, plan);
   right->addWidget(new PlacementView(session_, selection_, right));
   right->addWidget(scrolled(new MemoryView(session_, selection_)));
+  right->addWidget(scrolled(new StagesView(session_, selection_)));
   right->setStretchFactor(0, 3);
   right->setStretchFactor(1, 2);
+  right->setStretchFactor(2, 2);
   plan->addWidget(plans_);
   plan->addWidget(right);
   plan->setSizes({3000, 2000});

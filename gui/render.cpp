@@ -11,6 +11,7 @@
 #include "gui/views/memory_view.h"
 #include "gui/views/model_view.h"
 #include "gui/views/placement_view.h"
+#include "gui/views/stages_view.h"
 #include "gui/views/timeline_picture.h"
 #include "profiles/profile_store.h"
 
@@ -91,6 +92,10 @@ void renderView(const QString& view, const OpenRequest& request, const QString& 
   if (view == "memory") {
     MemoryView memory(session, selection);
     return drawWidget(memory, path, size);
+  }
+  if (view == "stages") {
+    StagesView stages(session, selection);
+    return drawWidget(stages, path, size);
   }
   PlacementView placement(session, selection);
   drawWidget(placement, path, size);

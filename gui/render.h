@@ -9,7 +9,7 @@
 namespace meshplan::gui {
 
 /// What the command line can draw of a plan without a display.
-inline const QStringList kRenderedViews = {"timeline", "placement", "memory", "model"};
+inline const QStringList kRenderedViews = {"timeline", "placement", "memory", "model", "stages"};
 
 /// Plans what was asked for (a plan file: that plan; else the best one) and draws one view of it.
 /// An invalid size: the view's own. Throws Error(usage) for an unknown view or file name, and as

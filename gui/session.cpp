@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "gui/file_kind.h"
+#include "planner/search/stages.h"
 
 namespace meshplan::gui {
 
@@ -20,6 +21,19 @@ class Session::Edit : public QUndoCommand {
  private:
   Session& session_;
   std::shared_ptr<const ShownPlan> from_, to_;
+};
+
+/// From one set of constraints on searches to another.
+class Session::ConstraintEdit : public QUndoCommand {
+ public:
+  ConstraintEdit(Session& session, std::map<QString, QString> to, const QString& text)
+      : QUndoCommand(text), session_(session), from_(session.constraints_), to_(std::move(to)) {}
+  void redo() override { session_.setConstraints(to_); }
+  void undo() override { session_.setConstraints(from_); }
+
+ private:
+  Session& session_;
+  std::map<QString, QString> from_, to_;
 };
 
 Session::Session(QObject* parent) : QObject(parent) {
@@ -91,9 +105,12 @@ void Session::opened(std::shared_ptr<const Document> document) {
   document_ = std::move(document);
   shown_.reset();
   found_ = {};
+  foundFor_.reset();
   pinned_.clear();
   edits_.clear();
+  constraints_.clear();
   Q_EMIT documentChanged();
+  Q_EMIT constraintsChanged();
   Q_EMIT shownChanged();
   Q_EMIT foundChanged();
   Q_EMIT pinnedChanged();
@@ -103,14 +120,11 @@ void Session::opened(std::shared_ptr<const Document> document) {
     startSearch();
 }
 
-void Session::startSearch(const QString& constraints) {
+void Session::startSearch() {
   if (!document_) return;
   SearchOptions options;
-  try {
-    options.filter = parseStrategy(constraints.toStdString());
-  } catch (const Error& error) {
-    return fail(error);
-  }
+  const QString constraints = constraintsText();
+  options.filter = parseStrategy(constraints.toStdString());
   options.globalBatch = document_->globalBatch();
   options.top = 200;
   options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
@@ -128,7 +142,11 @@ void Session::startSearch(const QString& constraints) {
         };
         return searchPlans(document->context(), options);
       },
-      [this](SearchResult result) { searched(std::move(result)); },
+      [this, document = document_, constraints](SearchResult result) {
+        foundFor_ = document;
+        foundUnder_ = constraints;
+        searched(std::move(result));
+      },
       [this](const Error& error) {
         search_ = {};
         Q_EMIT searchChanged();
@@ -150,7 +168,43 @@ void Session::searched(SearchResult result) {
   Q_EMIT foundChanged();
   if (!found_.plans.empty()) return show(found_.plans.front(), tr("Search"));
   if (found_.nearestMiss) show(*found_.nearestMiss, tr("Search"));
-  Q_EMIT failed(tr("No plan fits"), tr("take more or larger devices, or a smaller global batch"));
+  if (foundUnder_.isEmpty())
+    Q_EMIT failed(tr("No plan fits"), tr("take more or larger devices, or a smaller global batch"));
+  else
+    Q_EMIT failed(tr("No plan with %1 fits").arg(foundUnder_),
+                  tr("drop some of it, or take more or larger devices"));
+}
+
+bool Session::foundIsCurrent() const {
+  return foundFor_ == document_ && foundUnder_ == constraintsText();
+}
+
+QString Session::constraintsText() const {
+  QStringList words;
+  for (const auto& [key, value] : constraints_) words << key + "=" + value;
+  return words.join(',');
+}
+
+void Session::constrain(const QString& key, const QString& value) {
+  std::map<QString, QString> changed = constraints_;
+  try {
+    parseStrategy((value.isEmpty() ? QString() : key + "=" + value).toStdString());
+  } catch (const Error& error) {
+    return fail(error);
+  }
+  if (value.isEmpty())
+    changed.erase(key);
+  else
+    changed[key] = value;
+  if (changed == constraints_) return;
+  const QString what =
+      value.isEmpty() ? tr("Search any %1").arg(key) : tr("Search only %1 = %2").arg(key, value);
+  edits_.push(new ConstraintEdit(*this, std::move(changed), what));
+}
+
+void Session::setConstraints(std::map<QString, QString> constraints) {
+  constraints_ = std::move(constraints);
+  Q_EMIT constraintsChanged();
 }
 
 void Session::setShown(std::shared_ptr<const ShownPlan> shown) {
@@ -171,28 +225,46 @@ void Session::make(const QString& what, Make make) {
 }
 
 void Session::show(const PlanReport& report, const QString& what) {
-  make(what, [document = document_, plan = report.plan, label = report.label] {
-    return showPlan(document, plan, label);
+  const bool cutByHand = constraints_.count("stages") > 0;
+  make(what, [document = document_, plan = report.plan, label = report.label, cutByHand] {
+    return showPlan(document, plan, label, cutByHand);
   });
 }
 
 void Session::edit(const Plan& plan, const QString& what) {
-  make(what, [document = document_, plan] { return showPlan(document, plan, "edited"); });
+  make(what, [document = document_, plan] {
+    return showPlan(document, plan, "edited", isCutByHand(*document, plan));
+  });
+}
+
+void Session::moveLayer(int64_t block, int64_t chunk) {
+  if (!shown_) return;
+  Plan plan = shown_->report.plan;
+  try {
+    plan.chunkStarts = moveBlock(plan.chunkStarts, block, chunk);
+  } catch (const Error& error) {
+    return fail(error);
+  }
+  if (plan.chunkStarts == shown_->report.plan.chunkStarts) return;
+  make(tr("Move layers"),
+       [document = document_, plan] { return showPlan(document, plan, "edited", true); });
 }
 
 void Session::tryStrategy(const QString& strategy, const QString& what) {
   if (!document_) return;
   make(what, [document = document_, text = strategy.toStdString()] {
+    const StrategyFilter filter = parseStrategy(text);
     const PlanReport report =
-        evaluateStrategy(document->context(), document->globalBatch(), parseStrategy(text));
-    return showPlan(document, report.plan, "tried");
+        evaluateStrategy(document->context(), document->globalBatch(), filter);
+    return showPlan(document, report.plan, "tried", !filter.blocksPerChunk.empty());
   });
 }
 
 void Session::tryScenario(const Scenario& scenario) {
   if (!shown_) return;
   make(tr("Change the cluster"), [shown = shown_, scenario] {
-    return showPlan(shown->document->in(scenario), shown->report.plan, shown->report.label);
+    return showPlan(shown->document->in(scenario), shown->report.plan, shown->report.label,
+                    shown->cutByHand);
   });
 }
 

@@ -4,6 +4,7 @@
 #include <QObject>
 #include <QString>
 #include <QUndoStack>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -33,6 +34,8 @@ class Session : public QObject {
   const std::shared_ptr<const ShownPlan>& shown() const { return shown_; }
   /// What the last search found: plans, baselines, Pareto front.
   const SearchResult& found() const { return found_; }
+  /// Whether that was for the open document as it is now, under these constraints.
+  bool foundIsCurrent() const;
   const SearchState& search() const { return search_; }
   /// Plans that the user set aside to compare with.
   const std::vector<std::shared_ptr<const ShownPlan>>& pinned() const { return pinned_; }
@@ -46,13 +49,21 @@ class Session : public QObject {
   void open(OpenRequest request);
   /// A model, plan or cluster file, told by its content. A cluster is taken for the open model.
   void openFile(const QString& path);
-  /// `constraints` is what parseStrategy reads; Error(usage) becomes failed().
-  void startSearch(const QString& constraints = {});
+  /// Under the constraints.
+  void startSearch();
   void cancelSearch();
 
   /// Shows a plan of the document, as an edit that can be undone; `what` names it.
   void show(const PlanReport& report, const QString& what);
   void edit(const Plan& plan, const QString& what);
+  /// Moves a block of the shown plan, with those between it and the edge of its pipeline chunk, to
+  /// another chunk (moveBlock of planner/search/stages.h).
+  void moveLayer(int64_t block, int64_t chunk);
+  /// What searches must keep to, by key of a strategy: "tp" is "4". As an edit that can be undone;
+  /// an empty value drops the key.
+  const std::map<QString, QString>& constraints() const { return constraints_; }
+  QString constraintsText() const;
+  void constrain(const QString& key, const QString& value);
   /// The plan of a strategy (evaluateStrategy).
   void tryStrategy(const QString& strategy, const QString& what);
   /// The shown plan's strategy on a cluster that differs.
@@ -69,6 +80,7 @@ class Session : public QObject {
   void shownChanged();
   void foundChanged();
   void searchChanged();
+  void constraintsChanged();
   void pinnedChanged();
   void comparedChanged();
   void busyChanged();
@@ -77,11 +89,13 @@ class Session : public QObject {
 
  private:
   class Edit;
+  class ConstraintEdit;
 
   using Make = std::function<std::shared_ptr<const ShownPlan>()>;
 
   void opened(std::shared_ptr<const Document> document);
   void setShown(std::shared_ptr<const ShownPlan> shown);
+  void setConstraints(std::map<QString, QString> constraints);
   /// Beside, then as an edit.
   void make(const QString& what, Make make);
   void searched(SearchResult result);
@@ -92,7 +106,10 @@ class Session : public QObject {
   std::shared_ptr<const Document> document_;
   std::shared_ptr<const ShownPlan> shown_;
   SearchResult found_;
+  std::shared_ptr<const Document> foundFor_;
+  QString foundUnder_;
   SearchState search_;
+  std::map<QString, QString> constraints_;
   std::vector<std::shared_ptr<const ShownPlan>> pinned_;
   std::shared_ptr<const Comparison> compared_;
   std::string profiles_;

@@ -68,7 +68,8 @@ void ComparisonTable::show(const ShownPlan* first, const ShownPlan* second) {
   rows_.clear();
   if (first && second) {
     const PlanReport &a = first->report, &b = second->report;
-    rows_.push_back({tr("strategy"), text(shortStrategy(a)), text(shortStrategy(b)), {}, 0, true});
+    rows_.push_back(
+        {tr("strategy"), text(first->strategy()), text(second->strategy()), {}, 0, true});
     rows_.push_back({tr("cluster"), clusterText(*first), clusterText(*second), {}, 0, true});
     rows_.push_back({tr("fits"),
                      a.feasible ? tr("yes") : text(a.rejection.text),

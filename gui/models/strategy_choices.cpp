@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "gui/text.h"
+#include "planner/search/stages.h"
 
 namespace meshplan::gui {
 namespace {
@@ -19,18 +20,21 @@ QString tr(const char* text) {
 
 using Values = std::map<QString, QString>;
 
-Values valuesOf(const PlanReport& r) {
+Values valuesOf(const ShownPlan& shown) {
+  const PlanReport& r = shown.report;
   const Plan& p = r.plan;
   const auto number = [](int64_t n) { return QString::number(n); };
-  return {{"tp", number(p.mesh.tensor)},
-          {"pp", number(p.mesh.pipeline)},
-          {"ep", number(p.mesh.expert)},
-          {"mbs", number(p.microBatch)},
-          {"vpp", number(p.virtualStages)},
-          {"zero", number(p.zeroStage)},
-          {"sp", r.sequenceParallel ? "on" : "off"},
-          {"schedule", text(scheduleName(p.schedule))},
-          {"recompute", text(recomputeName(p.recompute))}};
+  Values values = {{"tp", number(p.mesh.tensor)},
+                   {"pp", number(p.mesh.pipeline)},
+                   {"ep", number(p.mesh.expert)},
+                   {"mbs", number(p.microBatch)},
+                   {"vpp", number(p.virtualStages)},
+                   {"zero", number(p.zeroStage)},
+                   {"sp", r.sequenceParallel ? "on" : "off"},
+                   {"schedule", text(scheduleName(p.schedule))},
+                   {"recompute", text(recomputeName(p.recompute))}};
+  if (shown.cutByHand) values["stages"] = text(stagesText(p)).section('=', 1);
+  return values;
 }
 
 /// Choices that do not apply are left out: they would contradict.
@@ -71,13 +75,14 @@ bool hasExperts(const Graph& graph) {
 
 StrategyChoice choice(const ShownPlan& shown, const QString& key, const QString& name,
                       std::vector<QString> options) {
-  const Values values = valuesOf(shown.report);
+  const Values values = valuesOf(shown);
   const QString mine = values.at(key);
   if (std::find(options.begin(), options.end(), mine) == options.end()) options.push_back(mine);
   StrategyChoice made{key, name, {}};
   for (const QString& option : options) {
     Values changed = values;
     changed[key] = option;
+    if (key == "pp" || key == "schedule") changed.erase("stages");
     if (key == "schedule" && option != "interleaved") changed["vpp"] = "1";
     if (key == "schedule" && option == "interleaved" && changed["vpp"] == "1") changed["vpp"] = "2";
     made.options.push_back({option, strategyOf(changed), {}, option == mine});

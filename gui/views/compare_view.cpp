@@ -67,8 +67,7 @@ void CompareView::fillChoices() {
     box->clear();
     box->addItem(tr("the shown plan"));
     for (size_t i = 0; i < pinned; ++i)
-      box->addItem(
-          tr("pinned %1: %2").arg(i + 1).arg(text(shortStrategy(session_.pinned()[i]->report))));
+      box->addItem(tr("pinned %1: %2").arg(i + 1).arg(text(session_.pinned()[i]->strategy())));
     box->setCurrentIndex(before >= 0 && before < box->count() ? before : 0);
   }
   const QSignalBlocker quiet(first_);

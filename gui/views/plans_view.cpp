@@ -24,6 +24,9 @@ QLineEdit* line(const QString& hint, const QString& name, QWidget* parent) {
 PlansView::PlansView(Session& session, Selection&, QWidget* parent)
     : QWidget(parent),
       session_(session),
+      stale_(new QLabel(tr("These figures were searched for another cluster or under other limits. "
+                           "<a href='#'>Search again (F5)</a>"),
+                        this)),
       view_(new QTableView(this)),
       words_(line(tr("Filter: tp<=4 mem<60 zero=1 …"), tr("Filter of plans"), this)),
       whyNot_(line(tr("Why not …? A strategy, e.g. dp=8,tp=1,pp=1,mbs=1"), tr("A strategy to try"),
@@ -31,6 +34,10 @@ PlansView::PlansView(Session& session, Selection&, QWidget* parent)
   setObjectName("PlansView");
   setAccessibleName(tr("Plans"));
   words_->setObjectName("planFilter");
+  stale_->setObjectName("stalePlans");
+  stale_->setWordWrap(true);
+  stale_->setContentsMargins(4, 2, 4, 2);
+  connect(stale_, &QLabel::linkActivated, &session_, &Session::startSearch);
   whyNot_->setObjectName("whyNot");
   filter_.setSourceModel(&table_);
   view_->setObjectName("planTable");
@@ -50,6 +57,7 @@ PlansView::PlansView(Session& session, Selection&, QWidget* parent)
   auto* rows = new QVBoxLayout(top);
   rows->setContentsMargins(0, 0, 0, 0);
   rows->addWidget(words_);
+  rows->addWidget(stale_);
   rows->addWidget(view_, 1);
   rows->addWidget(whyNot_);
   auto* split = new QSplitter(Qt::Vertical, this);
@@ -66,6 +74,9 @@ PlansView::PlansView(Session& session, Selection&, QWidget* parent)
           [this] { session_.tryStrategy(whyNot_->text().simplified(), tr("Try a strategy")); });
   connect(view_, &QTableView::clicked, this, &PlansView::openRow);
   connect(view_, &QTableView::activated, this, &PlansView::openRow);
+  for (const auto changed : {&Session::documentChanged, &Session::shownChanged,
+                             &Session::constraintsChanged, &Session::searchChanged})
+    connect(&session_, changed, this, &PlansView::showStale);
   connect(&session_, &Session::foundChanged, this, &PlansView::showFound);
   connect(&session_, &Session::shownChanged, this, &PlansView::markShown);
   showFound();
@@ -76,17 +87,30 @@ void PlansView::showFound() {
   table_.show(session_.found(), document && document->model().tokensPerSample > 1);
   view_->resizeColumnsToContents();
   markShown();
+  showStale();
 }
 
 void PlansView::markShown() {
   const int row = session_.shown() ? table_.rowOf(session_.shown()->report.strategy) : -1;
-  if (row < 0) return view_->clearSelection();
+  if (row < 0 || !isShown(table_.report(row))) return view_->clearSelection();
   view_->selectRow(filter_.mapFromSource(table_.index(row, 0)).row());
+}
+
+bool PlansView::isShown(const PlanReport& report) const {
+  if (!session_.shown()) return false;
+  const PlanReport& shown = session_.shown()->report;
+  return shown.strategy == report.strategy && shown.plan.chunkStarts == report.plan.chunkStarts;
+}
+
+/// What was found is of another cluster or other limits once these have changed.
+void PlansView::showStale() {
+  const bool stale = session_.document() && table_.rowCount() > 0 && !session_.foundIsCurrent();
+  stale_->setVisible(stale && !session_.search().running);
 }
 
 void PlansView::openRow(const QModelIndex& index) {
   const PlanReport& report = table_.report(filter_.mapToSource(index).row());
-  if (session_.shown() && session_.shown()->report.strategy == report.strategy) return;
+  if (isShown(report)) return;
   session_.show(report, tr("Show a plan"));
 }
 

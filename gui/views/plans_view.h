@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <QLabel>
 #include <QLineEdit>
 #include <QTableView>
 
@@ -24,11 +25,14 @@ class PlansView : public QWidget {
  private:
   void showFound();
   void markShown();
+  void showStale();
+  bool isShown(const PlanReport& report) const;
   void openRow(const QModelIndex& index);
 
   Session& session_;
   PlanTable table_;
   PlanFilter filter_;
+  QLabel* stale_;
   QTableView* view_;
   QLineEdit *words_, *whyNot_;
 };

@@ -123,7 +123,7 @@ std::shared_ptr<const TimelineScene> borrowed(const ShownPlan& shown,
 QString titleOf(const ShownPlan& shown) {
   return QCoreApplication::translate("Timeline", "%1 · %2 · step %3")
       .arg(QString::fromStdString(shown.document->planning().modelName()),
-           QString::fromStdString(shortStrategy(shown.report)),
+           QString::fromStdString(shown.strategy()),
            QString::fromStdString(secondsText(shown.report.stepTime)));
 }
 

@@ -9,6 +9,8 @@
 
 #include "gui/text.h"
 #include "gui/views/choice_button.h"
+#include "gui/views/pin_button.h"
+#include "planner/search/stages.h"
 #include "profiles/load_cluster.h"
 
 namespace meshplan::gui {
@@ -34,6 +36,7 @@ WhatIfView::WhatIfView(Session& session, Selection&, QWidget* parent)
       choicesForm_(new QFormLayout(choicesBox_)),
       clusterForm_(new QFormLayout),
       result_(new QLabel(this)),
+      limits_(new QLabel(this)),
       device_(new QComboBox(this)) {
   setObjectName("WhatIfView");
   setAccessibleName(tr("What if"));
@@ -55,7 +58,14 @@ WhatIfView::WhatIfView(Session& session, Selection&, QWidget* parent)
   pin->setObjectName("pin");
   connect(pin, &QPushButton::clicked, &session_, &Session::pin);
   auto* layout = new QVBoxLayout(this);
+  limits_->setWordWrap(true);
+  limits_->setObjectName("searchLimits");
+  connect(limits_, &QLabel::linkActivated, this, [this](const QString& link) {
+    if (link == "search") return session_.startSearch();
+    for (const auto& [key, value] : std::map(session_.constraints())) session_.constrain(key, {});
+  });
   layout->addWidget(choicesBox_);
+  layout->addWidget(limits_);
   layout->addSpacing(6);
   layout->addLayout(clusterForm_);
   layout->addSpacing(6);
@@ -67,6 +77,7 @@ WhatIfView::WhatIfView(Session& session, Selection&, QWidget* parent)
   connect(&settled_, &QTimer::timeout, this, &WhatIfView::tryScenario);
   connect(device_, &QComboBox::activated, &settled_, qOverload<>(&QTimer::start));
   connect(&session_, &Session::shownChanged, this, &WhatIfView::showPlan);
+  connect(&session_, &Session::constraintsChanged, this, &WhatIfView::showLimits);
   showPlan();
 }
 
@@ -109,6 +120,8 @@ void WhatIfView::showPlan() {
   device_->setCurrentIndex(std::max(0, device_->findData(text(scenario.device))));
   choices_ = strategyChoices(*shown);
   for (const StrategyChoice& choice : choices_) addChoice(choice);
+  addStages();
+  showLimits();
   checkOptions(choices_);
 }
 
@@ -132,7 +145,52 @@ void WhatIfView::addChoice(const StrategyChoice& choice) {
     });
   }
   layout->addStretch(1);
+  for (const StrategyOption& option : choice.options)
+    if (option.shown) addPin(*layout, choice.key, choice.name, option.value);
   choicesForm_->addRow(choice.name, row);
+}
+
+void WhatIfView::addPin(QBoxLayout& row, const QString& key, const QString& name,
+                        const QString& value) {
+  auto* pin = new PinButton(tr("Keep %1 %2 in searches").arg(name, value), row.parentWidget());
+  pin->setObjectName("pin:" + key);
+  row.addWidget(pin);
+  connect(pin, &QToolButton::clicked, this,
+          [this, key, value](bool in) { session_.constrain(key, in ? value : QString()); });
+}
+
+/// Only where layers were moved: the way back to the planner's stages.
+void WhatIfView::addStages() {
+  const ShownPlan& shown = *session_.shown();
+  if (!shown.cutByHand) return;
+  auto* row = new QWidget(choicesBox_);
+  auto* layout = new QHBoxLayout(row);
+  layout->setContentsMargins(0, 0, 0, 0);
+  auto* back = new QPushButton(tr("as the planner cuts them"), row);
+  back->setObjectName("plannedStages");
+  connect(back, &QPushButton::clicked, this, [this] {
+    session_.tryStrategy(text(shortStrategy(session_.shown()->report)), tr("Stages as planned"));
+  });
+  layout->addWidget(back);
+  layout->addStretch(1);
+  addPin(*layout, "stages", tr("stages"), text(stagesText(shown.report.plan)).section('=', 1));
+  choicesForm_->addRow(tr("stages"), row);
+}
+
+/// Pins that are in, and what searches keep to.
+void WhatIfView::showLimits() {
+  const std::map<QString, QString>& kept = session_.constraints();
+  for (PinButton* pin : choicesBox_->findChildren<PinButton*>()) {
+    const auto found = kept.find(pin->objectName().section(':', 1));
+    pin->setChecked(found != kept.end());
+    pin->setToolTip(found == kept.end()
+                        ? pin->accessibleName()
+                        : tr("Searches keep %1 = %2").arg(found->first, found->second));
+  }
+  limits_->setVisible(!kept.empty());
+  limits_->setText(tr("Searches keep <b>%1</b>. <a href='search'>Search</a> · <a href='drop'>Drop "
+                      "all</a>")
+                       .arg(session_.constraintsText().replace(",", ", ")));
 }
 
 /// Each in turn, so that a newer plan's checks wait for one refusal only.

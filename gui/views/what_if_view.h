@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <QBoxLayout>
 #include <QComboBox>
 #include <QFormLayout>
 #include <QLabel>
@@ -15,8 +16,8 @@
 namespace meshplan::gui {
 
 /// The shown plan's choices as buttons: pressing one plans and simulates it. Buttons of what cannot
-/// be are disabled with the reason as their tool tip, found out beside. Below, the cluster: other
-/// bandwidths, another device.
+/// be are disabled with the reason as their tool tip, found out beside. The pin of a row keeps the
+/// shown value in searches. Below, the cluster: other bandwidths, another device.
 class WhatIfView : public QWidget {
   Q_OBJECT
 
@@ -26,6 +27,9 @@ class WhatIfView : public QWidget {
  private:
   void showPlan();
   void addChoice(const StrategyChoice& choice);
+  void addStages();
+  void addPin(QBoxLayout& row, const QString& key, const QString& name, const QString& value);
+  void showLimits();
   void checkOptions(const std::vector<StrategyChoice>& choices);
   void showResult();
   void tryScenario();
@@ -38,7 +42,7 @@ class WhatIfView : public QWidget {
   QFormLayout* choicesForm_;
   QFormLayout* clusterForm_;
   QSlider *network_, *fabric_;
-  QLabel *networkText_, *fabricText_, *result_;
+  QLabel *networkText_, *fabricText_, *result_, *limits_;
   QComboBox* device_;
   QTimer settled_;
   std::shared_ptr<const ShownPlan> before_;

@@ -119,6 +119,9 @@ double ClosedForm::memoryOf(const Candidate& c, const std::vector<StageRun>& run
 std::vector<int64_t> ClosedForm::solveCut(const Candidate& c, bool limited) {
   const BlockChain& chain = context_.model.chain;
   const int64_t chunks = c.mesh.pipeline * c.virtualStages;
+  if (const auto& asked = space_.filter.blocksPerChunk; !asked.empty())
+    return std::ssize(asked) == chunks ? cutOf(asked, std::ssize(chain.blocks))
+                                       : std::vector<int64_t>();
   if (space_.filter.evenStages) return evenStages(chain, chunks);
   ++counts_.cuts;
   const std::vector<BlockCost>& blocks = costs(c);

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "planner/search/stages.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
+
+#include "core/error.h"
 
 namespace meshplan {
 namespace {
@@ -163,6 +167,38 @@ std::vector<int64_t> evenStages(const BlockChain& chain, int64_t chunks) {
   for (int64_t c = 1; c < chunks; ++c) starts.push_back(begin + c * count / chunks);
   starts.push_back(std::ssize(chain.blocks));
   return starts;
+}
+
+std::vector<int64_t> cutOf(const std::vector<int64_t>& blocksPerChunk, int64_t blocks) {
+  std::vector<int64_t> starts{0};
+  for (int64_t count : blocksPerChunk) starts.push_back(starts.back() + count);
+  return starts.back() == blocks ? starts : std::vector<int64_t>();
+}
+
+std::vector<int64_t> blocksPerChunk(const std::vector<int64_t>& starts) {
+  std::vector<int64_t> counts;
+  for (size_t c = 0; c + 1 < starts.size(); ++c) counts.push_back(starts[c + 1] - starts[c]);
+  return counts;
+}
+
+std::string stagesText(const Plan& plan) {
+  return fmt::format("stages={}", fmt::join(blocksPerChunk(plan.chunkStarts), ":"));
+}
+
+std::vector<int64_t> moveBlock(const std::vector<int64_t>& starts, int64_t block, int64_t chunk) {
+  const auto from = std::upper_bound(starts.begin(), starts.end() - 1, block) - starts.begin() - 1;
+  if (from == chunk) return starts;
+  std::vector<int64_t> counts = blocksPerChunk(starts);
+  const int64_t first = starts[static_cast<size_t>(from)];
+  const int64_t end = starts[static_cast<size_t>(from) + 1];
+  const int64_t moved = chunk > from ? end - block : block + 1 - first;
+  counts[static_cast<size_t>(from)] -= moved;
+  counts[static_cast<size_t>(chunk)] += moved;
+  if (counts[static_cast<size_t>(from)] == 0)
+    throw Error(ErrorKind::usage,
+                fmt::format("pipeline chunk {} would be left without a block", from),
+                "move fewer blocks");
+  return cutOf(counts, starts.back());
 }
 
 }  // namespace meshplan

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "core/blocks.h"
+#include "core/plan.h"
 
 namespace meshplan {
 
@@ -30,5 +32,18 @@ std::vector<int64_t> cutStages(const CutProblem& problem);
 /// `uniform`): equally many of the repeated blocks in each chunk, what comes before them in the
 /// first and what follows in the last. Empty: too few blocks.
 std::vector<int64_t> evenStages(const BlockChain& chain, int64_t chunks);
+
+/// The starts of chunks of so many blocks each; empty when they are not `blocks` together.
+std::vector<int64_t> cutOf(const std::vector<int64_t>& blocksPerChunk, int64_t blocks);
+/// The other way round.
+std::vector<int64_t> blocksPerChunk(const std::vector<int64_t>& starts);
+
+/// "stages=13:12:12:13", as --strategy takes it.
+std::string stagesText(const Plan& plan);
+
+/// What dragging a block to another chunk means, as chunks are runs of consecutive blocks: it goes
+/// with all blocks between it and the edge of its chunk on that side; chunks between keep their
+/// number of blocks and shift. Throws Error(usage) when it would leave its chunk empty.
+std::vector<int64_t> moveBlock(const std::vector<int64_t>& starts, int64_t block, int64_t chunk);
 
 }  // namespace meshplan

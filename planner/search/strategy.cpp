@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "planner/search/search.h"
+#include "planner/search/stages.h"
 
 namespace meshplan {
 namespace {
@@ -38,6 +39,21 @@ void complete(StrategyFilter& f, int64_t devices) {
                         fmt::format("choose degrees whose product is {}", devices));
 }
 
+/// Throws when the stages that were asked for cannot be.
+void explainCut(const StrategyFilter& f, int64_t blocks) {
+  const std::vector<int64_t>& cut = f.blocksPerChunk;
+  const int64_t chunks = f.pipeline.min * f.virtualStages.min;
+  if (cut.empty()) return;
+  if (std::ssize(cut) != chunks)
+    throw contradiction(
+        fmt::format("stages has {} numbers for {} pipeline chunks", cut.size(), chunks),
+        "give the blocks of each chunk: pp x vpp numbers");
+  if (cutOf(cut, blocks).empty())
+    throw contradiction(
+        fmt::format("stages={} are not the model's {} blocks", fmt::join(cut, ":"), blocks),
+        fmt::format("use numbers whose sum is {}", blocks));
+}
+
 [[noreturn]] void explainNone(const PlanContext& context, int64_t globalBatch,
                               const StrategyFilter& f) {
   const int64_t dp = f.replicas.min, mbs = f.microBatch.min, pp = f.pipeline.min,
@@ -54,6 +70,7 @@ void complete(StrategyFilter& f, int64_t devices) {
     throw contradiction(
         fmt::format("{} pipeline chunks for a model of {} blocks", pp * vpp, blocks),
         "use fewer pipeline or virtual stages");
+  explainCut(f, blocks);
   if (*f.schedule == ScheduleKind::interleaved) {
     const int64_t m = globalBatch / dp / mbs;
     if (pp < 2 || vpp < 2)

@@ -82,8 +82,22 @@ constexpr Flag kFlags[] = {
     {"stages", "balanced", "even", &StrategyFilter::evenStages},
 };
 
+std::vector<int64_t> parseBlocks(std::string_view text) {
+  std::vector<int64_t> blocks;
+  for (size_t from = 0; from <= text.size();) {
+    const size_t colon = std::min(text.find(':', from), text.size());
+    blocks.push_back(parseNumber("stages", text.substr(from, colon - from)));
+    from = colon + 1;
+  }
+  return blocks;
+}
+
 /// False: there is no such key.
 bool applyChoice(StrategyFilter& filter, std::string_view key, std::string_view value) {
+  if (key == "stages" && value.find_first_of("0123456789") == 0) {
+    filter.blocksPerChunk = parseBlocks(value);
+    return true;
+  }
   for (const Flag& f : kFlags)
     if (key == f.key) {
       filter.*f.member = parseChoice<bool>(key, value, {{f.no, false}, {f.yes, true}});

@@ -23,13 +23,15 @@ struct ChoiceRange {
 /// ep, vpp, mbs, zero, bucket (MiB), and sp=on|off, schedule=gpipe|1f1b|interleaved,
 /// recompute=none|selective|full,
 /// transfers=overlapped|blocking, collectives=blocking|overlapped, gather=block|parameter,
-/// stages=balanced|even. sp=on requires that everything between the products is split by sequence
-/// and every product by features; without `sp` a search mixes both forms as it pays.
+/// stages=balanced|even|13:12:12:13 (the blocks of each pipeline chunk, first to last). sp=on
+/// requires that everything between the products is split by sequence and every product by
+/// features; without `sp` a search mixes both forms as it pays.
 struct StrategyFilter {
   ChoiceRange replicas, tensor, pipeline, expert, virtualStages, microBatch, zeroStage, bucketMiB;
   std::optional<bool> sequenceParallel;
   std::optional<ScheduleKind> schedule;
   std::optional<Recompute> recompute;
+  std::vector<int64_t> blocksPerChunk;  // empty: the search cuts the stages
   bool blockingTransfers = false, overlapTensor = false, gatherSingly = false, evenStages = false;
   bool empty = true;
 

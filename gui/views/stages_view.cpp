@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gui/views/stages_view.h"
+
+#include <QApplication>
+#include <QContextMenuEvent>
+#include <QHelpEvent>
+#include <QMenu>
+#include <QMouseEvent>
+#include <QPainter>
+#include <QScrollArea>
+#include <QToolTip>
+#include <algorithm>
+
+#include "gui/palette.h"
+#include "gui/text.h"
+
+namespace meshplan::gui {
+namespace {
+
+constexpr double kMargin = 6;
+constexpr QRgb kRefused = 0xffd55e00;
+constexpr double kLeastBlock = 2;  // pixels of a block whose time is next to nothing
+
+}  // namespace
+
+StagesView::StagesView(Session& session, Selection& selection, QWidget* parent)
+    : QWidget(parent), session_(session), selection_(selection) {
+  setObjectName("StagesView");
+  setAccessibleName(tr("Layers of the stages"));
+  setFocusPolicy(Qt::StrongFocus);
+  setMouseTracking(true);
+  connect(&session_, &Session::shownChanged, this, &StagesView::showPlan);
+  connect(&selection_, &Selection::operatorsChanged, this, &StagesView::selectionChanged);
+  showPlan();
+}
+
+void StagesView::showPlan() {
+  blocks_ = session_.shown() ? StageBlocks(*session_.shown()) : StageBlocks();
+  drag_.reset();
+  if (pointed_ >= std::ssize(blocks_.blocks())) pointed_ = -1;
+  selectionChanged();
+  setMinimumHeight(static_cast<int>(top() + rowHeight() * double(blocks_.chunks().size())));
+  updateGeometry();
+}
+
+/// A block is selected when any of its operators is.
+void StagesView::selectionChanged() {
+  selected_.assign(blocks_.blocks().size(), false);
+  if (!session_.shown()) return update();
+  const BlockChain& chain = session_.document()->model().chain;
+  const size_t operators = session_.document()->model().forwardOps;
+  for (OpId op : selection_.operators())
+    if (op.index() < operators) selected_[chain.blockOf(op)] = true;
+  update();
+}
+
+// --- geometry
+
+double StagesView::rowHeight() const {
+  return fontMetrics().height() + 8;
+}
+double StagesView::top() const {
+  return fontMetrics().height() * 2 + 8;
+}
+double StagesView::left() const {
+  QFont bold = font();
+  bold.setBold(true);
+  const QFontMetricsF metrics(bold);
+  double width = 0;
+  for (const StageChunk& chunk : blocks_.chunks())
+    width = std::max(width, metrics.horizontalAdvance(chunk.name));
+  return width + 2 * kMargin;
+}
+double StagesView::right() const {
+  return fontMetrics().horizontalAdvance(tr("%1, %2 blocks").arg("888.8 ms").arg(888)) + kMargin;
+}
+
+double StagesView::pixelsPerSecond() const {
+  const double slowest = blocks_.slowest().value;
+  size_t most = 0;
+  for (const StageChunk& chunk : blocks_.chunks()) most = std::max(most, size_t(chunk.blocks()));
+  const double room = width() - left() - right() - kLeastBlock * double(most);
+  return slowest > 0 ? std::max(1.0, room) / slowest : 0;
+}
+
+QSize StagesView::sizeHint() const {
+  const double rows = double(std::max<size_t>(1, blocks_.chunks().size()));
+  return {560, static_cast<int>(top() + rowHeight() * rows)};
+}
+
+QRectF StagesView::row(int64_t chunk) const {
+  return {0, top() + rowHeight() * double(chunk), double(width()), rowHeight()};
+}
+
+QRectF StagesView::block(int64_t block) const {
+  const int64_t chunk = blocks_.chunkOf(block);
+  const double scale = pixelsPerSecond();
+  double x = left();
+  for (int64_t b = blocks_.chunks()[size_t(chunk)].first; b < block; ++b)
+    x += kLeastBlock + blocks_.blocks()[size_t(b)].time.value * scale;
+  const double width = kLeastBlock + blocks_.blocks()[size_t(block)].time.value * scale;
+  return QRectF(x, row(chunk).top() + 2, width, rowHeight() - 4);
+}
+
+int64_t StagesView::chunkAt(QPointF at) const {
+  const auto chunk = static_cast<int64_t>(std::floor((at.y() - top()) / rowHeight()));
+  return chunk >= 0 && chunk < std::ssize(blocks_.chunks()) ? chunk : -1;
+}
+
+int64_t StagesView::blockAt(QPointF at) const {
+  const int64_t chunk = chunkAt(at);
+  if (chunk < 0) return -1;
+  const StageChunk& c = blocks_.chunks()[size_t(chunk)];
+  for (int64_t b = c.first; b < c.end; ++b)
+    if (block(b).contains(QPointF(at.x(), block(b).center().y()))) return b;
+  return -1;
+}
+
+int64_t StagesView::target() const {
+  if (!drag_ || !drag_->moved || pointed_ < 0) return -1;
+  const int64_t chunk = chunkAt(drag_->at);
+  return chunk == blocks_.chunkOf(pointed_) ? -1 : chunk;
+}
+
+// --- painting
+
+void StagesView::paintEvent(QPaintEvent*) {
+  QPainter painter(this);
+  paint(painter);
+}
+
+QString StagesView::headline() const {
+  if (const int64_t to = target(); to >= 0) return blocks_.moveText(pointed_, to);
+  if (blocks_.chunks().size() < 2)
+    return tr(
+        "One stage: every rank has all layers. With more (pipeline, at the right), layers "
+        "can be moved between them.");
+  return tr(
+      "A row is as long as a micro-batch takes in that stage. Drag a layer to another stage "
+      "to move it.");
+}
+
+void StagesView::paint(QPainter& painter) {
+  painter.setRenderHint(QPainter::Antialiasing);
+  if (blocks_.blocks().empty()) {
+    painter.setPen(palette().color(QPalette::PlaceholderText));
+    painter.drawText(rect(), Qt::AlignCenter | Qt::TextWordWrap,
+                     tr("The layers of the stages stand here once a model is open."));
+    return;
+  }
+  const int64_t to = target();
+  const bool refused = to >= 0 && !blocks_.mayMove(pointed_, to);
+  painter.setPen(refused ? QColor(kRefused) : palette().color(QPalette::WindowText));
+  painter.drawText(QRectF(kMargin, 0, width() - 2 * kMargin, top()),
+                   Qt::AlignLeft | Qt::AlignVCenter | Qt::TextWordWrap, headline());
+  for (int64_t c = 0; c < std::ssize(blocks_.chunks()); ++c) paintRow(painter, c);
+  paintTarget(painter);
+}
+
+void StagesView::paintRow(QPainter& painter, int64_t chunk) const {
+  const StageChunk& c = blocks_.chunks()[size_t(chunk)];
+  const QRectF place = row(chunk);
+  const bool slowest = blocks_.chunks().size() > 1 && c.time >= blocks_.slowest();
+  QFont font = painter.font();
+  font.setBold(slowest);
+  painter.setFont(font);
+  painter.setPen(palette().color(QPalette::WindowText));
+  painter.drawText(QRectF(kMargin, place.top(), left(), place.height()),
+                   Qt::AlignLeft | Qt::AlignVCenter, c.name);
+  painter.drawText(place.adjusted(0, 0, -kMargin, 0), Qt::AlignRight | Qt::AlignVCenter,
+                   c.blocks() == 1 ? tr("%1, 1 block").arg(text(c.time))
+                                   : tr("%1, %2 blocks").arg(text(c.time)).arg(c.blocks()));
+  font.setBold(false);
+  painter.setFont(font);
+  for (int64_t b = c.first; b < c.end; ++b) paintBlock(painter, b);
+}
+
+void StagesView::paintBlock(QPainter& painter, int64_t index) const {
+  const QRectF place = block(index).adjusted(0, 0, -1, 0);
+  QColor colour =
+      stageColour(blocks_.chunks()[size_t(blocks_.chunkOf(index))].stage, blocks_.stages());
+  if (const int64_t to = target(); to >= 0) {
+    const auto [first, end] = blocks_.movedWith(pointed_, to);
+    if (index >= first && index < end) colour.setAlphaF(0.35);
+  }
+  const QColor ink = textOn(colour);
+  painter.setPen(Qt::NoPen);
+  painter.setBrush(colour);
+  painter.drawRoundedRect(place, 2, 2);
+  const QString& label = blocks_.blocks()[size_t(index)].label;
+  if (fontMetrics().horizontalAdvance(label) + 4 < place.width()) {
+    painter.setPen(ink);
+    painter.drawText(place, Qt::AlignCenter, label);
+  }
+  if (!selected_[size_t(index)] && !(index == pointed_ && hasFocus())) return;
+  painter.setBrush(Qt::NoBrush);
+  painter.setPen(QPen(palette().color(QPalette::WindowText), index == pointed_ ? 2.5 : 1.5));
+  painter.drawRoundedRect(place.adjusted(0.5, 0.5, -0.5, -0.5), 2, 2);
+}
+
+/// The row it would go to, and the layers under the mouse.
+void StagesView::paintTarget(QPainter& painter) const {
+  const int64_t to = target();
+  if (to < 0) return;
+  const bool may = blocks_.mayMove(pointed_, to);
+  QColor colour = may ? palette().color(QPalette::Highlight) : QColor(kRefused);
+  painter.setBrush(Qt::NoBrush);
+  painter.setPen(QPen(colour, 2, may ? Qt::SolidLine : Qt::DashLine));
+  painter.drawRoundedRect(row(to).adjusted(1, 1, -1, -1), 3, 3);
+  const auto [first, end] = blocks_.movedWith(pointed_, to);
+  QRectF ghost = block(first).united(block(end - 1));
+  ghost.translate(drag_->at - drag_->from);
+  colour.setAlphaF(0.4);
+  painter.setBrush(colour);
+  painter.drawRoundedRect(ghost, 2, 2);
+}
+
+// --- mouse and keys
+
+void StagesView::point(int64_t block) {
+  pointed_ = block;
+  std::vector<OpId> operators;
+  if (block >= 0) {
+    const Block& b = session_.document()->model().chain.blocks[size_t(block)];
+    for (uint32_t i = b.begin; i < b.end; ++i) operators.push_back(OpId(i));
+  }
+  selection_.setOperators(std::move(operators));
+  keepInView();
+  update();
+}
+
+void StagesView::keepInView() {
+  if (pointed_ < 0) return;
+  const QPoint at = block(pointed_).center().toPoint();
+  for (QWidget* up = parentWidget(); up; up = up->parentWidget())
+    if (auto* area = qobject_cast<QScrollArea*>(up)) return area->ensureVisible(at.x(), at.y());
+}
+
+void StagesView::move(int64_t chunk) {
+  if (pointed_ >= 0 && chunk >= 0 && chunk < std::ssize(blocks_.chunks()))
+    session_.moveLayer(pointed_, chunk);
+}
+
+void StagesView::mousePressEvent(QMouseEvent* event) {
+  if (event->button() != Qt::LeftButton) return;
+  const int64_t hit = blockAt(event->position());
+  point(hit);
+  if (hit >= 0) drag_ = Drag{event->position(), event->position()};
+}
+
+void StagesView::mouseMoveEvent(QMouseEvent* event) {
+  if (!drag_) {
+    const bool movable = blocks_.chunks().size() > 1 && blockAt(event->position()) >= 0;
+    return setCursor(movable ? Qt::OpenHandCursor : Qt::ArrowCursor);
+  }
+  drag_->at = event->position();
+  drag_->moved = drag_->moved ||
+                 (drag_->at - drag_->from).manhattanLength() >= QApplication::startDragDistance();
+  setCursor(Qt::ClosedHandCursor);
+  update();
+}
+
+void StagesView::mouseReleaseEvent(QMouseEvent*) {
+  const int64_t to = target();
+  drag_.reset();
+  setCursor(Qt::ArrowCursor);
+  update();
+  if (to >= 0) move(to);
+}
+
+void StagesView::keyPressEvent(QKeyEvent* event) {
+  const auto count = std::ssize(blocks_.blocks());
+  if (count == 0) return QWidget::keyPressEvent(event);
+  const bool moves = event->modifiers() & Qt::ControlModifier;
+  const int64_t chunk = pointed_ < 0 ? 0 : blocks_.chunkOf(pointed_);
+  const auto firstOf = [&](int64_t c) {
+    return blocks_.chunks()[size_t(std::clamp<int64_t>(c, 0, std::ssize(blocks_.chunks()) - 1))]
+        .first;
+  };
+  switch (event->key()) {
+    case Qt::Key_Left:
+      return point(std::max<int64_t>(0, pointed_ - 1));
+    case Qt::Key_Right:
+      return point(std::min<int64_t>(count - 1, pointed_ + 1));
+    case Qt::Key_Up:
+      return moves ? move(chunk - 1) : point(firstOf(chunk - 1));
+    case Qt::Key_Down:
+      return moves ? move(chunk + 1) : point(firstOf(chunk + 1));
+    case Qt::Key_Escape:
+      drag_.reset();
+      return update();
+    default:
+      return QWidget::keyPressEvent(event);
+  }
+}
+
+void StagesView::contextMenuEvent(QContextMenuEvent* event) {
+  if (event->reason() == QContextMenuEvent::Mouse) point(blockAt(QPointF(event->pos())));
+  if (pointed_ < 0 || blocks_.chunks().size() < 2) return;
+  QMenu menu(this);
+  menu.setObjectName("layerMenu");
+  for (int64_t c = 0; c < std::ssize(blocks_.chunks()); ++c) {
+    if (c == blocks_.chunkOf(pointed_)) continue;
+    QAction* action = menu.addAction(tr("Move to %1").arg(blocks_.chunks()[size_t(c)].name), this,
+                                     [this, c] { move(c); });
+    action->setEnabled(blocks_.mayMove(pointed_, c));
+    action->setToolTip(blocks_.moveText(pointed_, c));
+  }
+  menu.setToolTipsVisible(true);
+  menu.exec(event->globalPos());
+}
+
+QString StagesView::toolTip(int64_t index) const {
+  const StageBlock& b = blocks_.blocks()[size_t(index)];
+  const StageChunk& c = blocks_.chunks()[size_t(blocks_.chunkOf(index))];
+  return tr("<b>%1</b>, %2<br>%3 a micro-batch, forward and backward, of %4 of the stage (%5)")
+      .arg(b.name, c.name, text(b.time), text(c.time),
+           text(provenanceName(session_.shown()->report.provenance)));
+}
+
+bool StagesView::event(QEvent* event) {
+  if (event->type() != QEvent::ToolTip) return QWidget::event(event);
+  auto* help = static_cast<QHelpEvent*>(event);
+  const int64_t hit = blockAt(help->pos());
+  if (hit >= 0 && !drag_)
+    QToolTip::showText(help->globalPos(), toolTip(hit), this);
+  else
+    QToolTip::hideText();
+  return true;
+}
+
+}  // namespace meshplan::gui
