@@ -102,16 +102,16 @@ void MainWindow::addWorkspaces() {
   pages_->addWidget(start_);
   addPage(Workspace::model, tr("Model"), new ModelView(session_, selection_, pages_));
   auto* plan = new QSplitter(Qt::Horizontal);
-  auto* right = new QSplitter(Qt::Vertical, plan);
   plans_ = new PlansView(session_, selection_, plan);
-  right->addWidget(new PlacementView(session_, selection_, right));
-  right->addWidget(scrolled(new MemoryView(session_, selection_)));
-  right->addWidget(scrolled(new StagesView(session_, selection_)));
-  right->setStretchFactor(0, 3);
-  right->setStretchFactor(1, 2);
-  right->setStretchFactor(2, 2);
+  auto* devices = new QWidget;
+  auto* below = new QVBoxLayout(devices);
+  below->setSpacing(12);
+  below->addWidget(new PlacementView(session_, selection_, devices));
+  below->addWidget(new StagesView(session_, selection_, devices));
+  below->addWidget(new MemoryView(session_, selection_, devices));
+  below->addStretch(1);
   plan->addWidget(plans_);
-  plan->addWidget(right);
+  plan->addWidget(scrolled(devices));
   plan->setSizes({3000, 2000});
   plan->setChildrenCollapsible(false);
   addPage(Workspace::plan, tr("Plan"), plan);
@@ -136,7 +136,7 @@ void MainWindow::addDocks() {
   auto* whatIf = scrolled(new WhatIfView(session_, selection_));
   whatIf->setObjectName("whatIf");
   whatIf->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
-  whatIf->setMinimumWidth(fontMetrics().averageCharWidth() * 52);
+  whatIf->setMinimumWidth(fontMetrics().averageCharWidth() * 46);
   dock(tr("What if"), whatIf, Qt::RightDockWidgetArea);
   dock(tr("Run on this machine"), new RunView(session_, selection_), Qt::RightDockWidgetArea);
 }

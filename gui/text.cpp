@@ -17,7 +17,9 @@ QString changeText(double now, double then) {
 
 QString dollarsText(double dollars) {
   if (dollars <= 0) return QStringLiteral("–");
-  return text(dollars < 0.01 ? fmt::format("${:.3g}", dollars) : fmt::format("${:.2f}", dollars));
+  if (dollars >= 0.01) return text(fmt::format("${:.2f}", dollars));
+  const int digits = 1 - static_cast<int>(std::floor(std::log10(dollars)));  // two that count
+  return text(fmt::format("${:.{}f}", dollars, digits));
 }
 
 }  // namespace meshplan::gui

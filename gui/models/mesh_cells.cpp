@@ -2,7 +2,9 @@
 #include "gui/models/mesh_cells.h"
 
 #include <QCoreApplication>
+#include <algorithm>
 
+#include "core/collective.h"
 #include "gui/text.h"
 
 namespace meshplan::gui {
@@ -22,9 +24,46 @@ QString chunkText(const TrainingModel& model, const Plan& plan, int64_t chunk) {
   return tr("%1 to %2").arg(name(first), name(last));
 }
 
+/// Experts exchange along a part of the data axis.
+MeshAxis axisOf(MeshAxes axes) {
+  if (axes.has(MeshAxis::pipeline)) return MeshAxis::pipeline;
+  return axes.has(MeshAxis::tensor) ? MeshAxis::tensor : MeshAxis::data;
+}
+
+constexpr std::pair<MeshAxis, MeshAxes> kGroups[] = {
+    {MeshAxis::tensor, MeshAxis::tensor},
+    {MeshAxis::data, MeshAxis::data | MeshAxis::expert},
+    {MeshAxis::pipeline, MeshAxis::pipeline}};
+
+/// What a rank of a stage puts on the wire in a step, by axis.
+std::array<double, kMeshAxes> sentBy(const Program& program, const RankClass& rankClass) {
+  std::vector<std::array<double, kMeshAxes>> routines(program.routines.size());
+  for (size_t r = 0; r < routines.size(); ++r)
+    for (const Instruction& in : program.routines[r].instructions) {
+      if (in.kind == Instruction::Kind::send)
+        routines[r][size_t(MeshAxis::pipeline)] += static_cast<double>(in.bytes.value);
+      if (in.kind == Instruction::Kind::collective)
+        routines[r][size_t(axisOf(in.axes))] += wireBytes(
+            in.collective, static_cast<double>(in.bytes.value), program.mesh.size(in.axes));
+    }
+  std::array<double, kMeshAxes> sum{};
+  for (const Call& call : rankClass.calls)
+    for (size_t a = 0; a < sum.size(); ++a) sum[a] += routines[call.routine][a];
+  return sum;
+}
+
+QString slowestLink(const Cluster& cluster, DeviceId from, DeviceId to) {
+  const std::vector<LinkId> route = cluster.route(from, to);
+  const auto slowest = std::min_element(route.begin(), route.end(), [&](LinkId a, LinkId b) {
+    return cluster.bandwidth(a) < cluster.bandwidth(b);
+  });
+  return slowest == route.end() ? QString() : text(cluster.linkSpec(*slowest).name);
+}
+
 }  // namespace
 
-MeshCells::MeshCells(const ShownPlan& shown) : mesh_(shown.report.plan.mesh) {
+MeshCells::MeshCells(const ShownPlan& shown)
+    : document_(shown.document), mesh_(shown.report.plan.mesh) {
   const Document& document = *shown.document;
   const Cluster& cluster = document.cluster();
   const DeviceMesh mesh(cluster, mesh_);
@@ -47,6 +86,8 @@ MeshCells::MeshCells(const ShownPlan& shown) : mesh_(shown.report.plan.mesh) {
     const Seconds step = shown.simulated.timeline.stepTime;
     stage.busy = (summary.time.compute + summary.time.optimizer) / step;
     stage.idle = summary.time.bubble / step;
+    stage.sent = sentBy(shown.simulated.program,
+                        shown.simulated.program.rankClasses[static_cast<size_t>(s)]);
     stages_.push_back(std::move(stage));
   }
 }
@@ -85,25 +126,36 @@ QString MeshCells::toolTip(int64_t rank) const {
     if (const Bytes b = stage.byCategory[static_cast<size_t>(i)]; b.value > 0)
       tip += QStringLiteral("<br>&nbsp;&nbsp;%1 %2")
                  .arg(text(memoryCategoryName(MemoryCategory(i))), text(b));
-  return tip;
+  return tip + linksText(rank);
 }
 
-MeshCells::Groups MeshCells::groups(int64_t rank) const {
-  const auto along = [&](MeshAxes axes) {
-    std::vector<int64_t> ranks;
-    if (mesh_.size(axes) < 2) return ranks;
-    const MeshCoordinates mine = mesh_.coordinates(rank);
-    for (int64_t r = 0; r < mesh_.ranks(); ++r) {
-      const MeshCoordinates c = mesh_.coordinates(r);
-      bool same = true;
-      for (int a = 0; a < kMeshAxes; ++a)
-        same = same && (axes.has(MeshAxis(a)) || c[size_t(a)] == mine[size_t(a)]);
-      if (same) ranks.push_back(r);
-    }
-    return ranks;
-  };
-  return {along(MeshAxis::tensor), along(MeshAxis::data | MeshAxis::expert),
-          along(MeshAxis::pipeline)};
+std::vector<MeshLink> MeshCells::links(int64_t rank) const {
+  std::vector<MeshLink> links;
+  const DeviceMesh mesh(document_->cluster(), mesh_);
+  for (const auto& [axis, axes] : kGroups) {
+    if (mesh_.size(axes) < 2) continue;
+    MeshLink link{axis, mesh.group(axes, rank), Bytes(0), {}, false};
+    int64_t other = link.ranks[link.ranks.front() == rank ? 1 : 0];
+    for (int64_t r : link.ranks)
+      if (!link.leavesNode && node(r) != node(rank)) {
+        link.leavesNode = true;
+        other = r;
+      }
+    link.sent = Bytes(static_cast<int64_t>(stages_[size_t(row(rank))].sent[size_t(axis)]));
+    link.over = slowestLink(document_->cluster(), mesh.device(rank), mesh.device(other));
+    links.push_back(std::move(link));
+  }
+  return links;
+}
+
+QString MeshCells::linksText(int64_t rank) const {
+  QString lines;
+  for (const MeshLink& link : links(rank))
+    lines += tr("<br>%1: sends %2 a step among %3 ranks, over %4")
+                 .arg(text(meshAxisName(link.axis)), text(link.sent))
+                 .arg(link.ranks.size())
+                 .arg(link.over);
+  return lines;
 }
 
 }  // namespace meshplan::gui

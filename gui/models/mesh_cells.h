@@ -8,6 +8,15 @@
 
 namespace meshplan::gui {
 
+/// What one rank exchanges along an axis of the mesh, and with whom.
+struct MeshLink {
+  MeshAxis axis = MeshAxis::tensor;
+  std::vector<int64_t> ranks;  // of the group, itself included
+  Bytes sent;                  // by this rank, in a step (wireBytes of core/collective.h)
+  QString over;  // "nvlink3", the slowest link on the way to another rank of the group
+  bool leavesNode = false;
+};
+
 /// The ranks of a plan as a matrix: a row per pipeline stage; columns are the replicas, each with
 /// its expert and tensor ranks side by side.
 class MeshCells {
@@ -33,11 +42,8 @@ class MeshCells {
   QString stageText(int64_t stage) const;
   QString toolTip(int64_t rank) const;
 
-  struct Groups {
-    std::vector<int64_t> tensor, data, pipeline;
-  };
-  /// The ranks that this one exchanges data with, itself included; empty where it is alone.
-  Groups groups(int64_t rank) const;
+  /// Its groups of more than one rank: tensor, data (experts with it), pipeline.
+  std::vector<MeshLink> links(int64_t rank) const;
 
  private:
   struct Stage {
@@ -45,8 +51,11 @@ class MeshCells {
     double memory = 0, busy = 0, idle = 0;
     Bytes peak;
     std::array<Bytes, kMemoryCategories> byCategory{};
+    std::array<double, kMeshAxes> sent{};  // bytes, by axis
   };
+  QString linksText(int64_t rank) const;
 
+  std::shared_ptr<const Document> document_;
   MeshShape mesh_;
   std::vector<uint32_t> nodes_;
   std::vector<QString> nodeNames_;

@@ -85,8 +85,22 @@ int64_t StageBlocks::chunkOf(int64_t block) const {
 
 Seconds StageBlocks::slowest() const {
   Seconds most(0);
-  for (const StageChunk& chunk : chunks_) most = std::max(most, chunk.time);
+  for (int64_t s = 0; s < stages_; ++s) most = std::max(most, time(s));
   return most;
+}
+
+Seconds StageBlocks::time(int64_t stage) const {
+  Seconds sum(0);
+  for (const StageChunk& chunk : chunks_)
+    if (chunk.stage == stage) sum += chunk.time;
+  return sum;
+}
+
+int64_t StageBlocks::blocksOf(int64_t stage) const {
+  int64_t sum = 0;
+  for (const StageChunk& chunk : chunks_)
+    if (chunk.stage == stage) sum += chunk.blocks();
+  return sum;
 }
 
 std::pair<int64_t, int64_t> StageBlocks::movedWith(int64_t block, int64_t chunk) const {

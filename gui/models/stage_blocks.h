@@ -33,7 +33,11 @@ class StageBlocks {
   const std::vector<StageBlock>& blocks() const { return blocks_; }
   const std::vector<StageChunk>& chunks() const { return chunks_; }
   int64_t stages() const { return stages_; }
+  /// Of the chunks of a stage together.
+  Seconds time(int64_t stage) const;
+  int64_t blocksOf(int64_t stage) const;
   int64_t chunkOf(int64_t block) const;
+  /// Of the stage that takes longest.
   Seconds slowest() const;
   /// The blocks that go along when this one is dragged to a chunk, first and end.
   std::pair<int64_t, int64_t> movedWith(int64_t block, int64_t chunk) const;

@@ -16,10 +16,15 @@
 namespace meshplan::gui {
 namespace {
 
-constexpr double kNodeGap = 4, kLeastSide = 3, kLargestSide = 44;
+constexpr double kNodeGap = 4, kLeastSide = 3, kLargestSide = 44, kLargestHeight = 320;
 // Sized so that people tell them apart on every cell: Okabe and Ito's vermillion, black/white,
 // blue.
 const QColor kTensor(0xd5, 0x5e, 0x00), kData(0xcc, 0x79, 0xa7), kPipeline(0x00, 0x72, 0xb2);
+constexpr double kThickest = 5;  // line, in pixels
+
+QColor axisColour(MeshAxis axis) {
+  return axis == MeshAxis::tensor ? kTensor : axis == MeshAxis::data ? kData : kPipeline;
+}
 
 }  // namespace
 
@@ -28,6 +33,9 @@ MeshMatrix::MeshMatrix(Session& session, Selection& selection, QWidget* parent)
   setObjectName("MeshMatrix");
   setAccessibleName(tr("Ranks of the mesh"));
   setMouseTracking(true);
+  QSizePolicy policy(QSizePolicy::Expanding, QSizePolicy::Minimum);
+  policy.setHeightForWidth(true);
+  setSizePolicy(policy);
   setFocusPolicy(Qt::StrongFocus);
   connect(&session_, &Session::shownChanged, this, &MeshMatrix::show);
   connect(&selection_, &Selection::ranksChanged, this, qOverload<>(&QWidget::update));
@@ -38,7 +46,6 @@ void MeshMatrix::show() {
   cells_ = session_.shown() ? MeshCells(*session_.shown()) : MeshCells();
   hovered_ = -1;
   updateGeometry();
-  setMinimumHeight(static_cast<int>(headerHeight() + cells_.rows() * (kLeastSide + gap())));
   update();
 }
 
@@ -58,18 +65,29 @@ double MeshMatrix::gap() const {
   return cells_.columns() > 32 ? 1 : 2;
 }
 
-double MeshMatrix::side() const {
+/// What fits into the width.
+double MeshMatrix::sideFor(double width) const {
   const auto columns = static_cast<double>(cells_.columns());
-  const auto rows = static_cast<double>(cells_.rows());
   const int64_t last = cells_.columns() - 1;
+  if (!session_.shown()) return kLargestSide;
   const double nodeGaps = kNodeGap * static_cast<double>(cells_.node(last) - cells_.node(0));
-  const double wide = (width() - headerWidth() - nodeGaps - kNodeGap) / columns - gap();
-  const double high = (height() - headerHeight()) / rows - gap();
-  return std::clamp(std::min(wide, high), kLeastSide, kLargestSide);
+  return (width - headerWidth() - nodeGaps - kNodeGap) / columns - gap();
+}
+
+double MeshMatrix::side() const {
+  const double high = (height() - headerHeight()) / static_cast<double>(cells_.rows()) - gap();
+  return std::clamp(std::min(sideFor(width()), high), kLeastSide, kLargestSide);
 }
 
 QSize MeshMatrix::sizeHint() const {
-  return {420, static_cast<int>(headerHeight() + static_cast<double>(cells_.rows()) * 30)};
+  return {420, heightForWidth(420)};
+}
+
+int MeshMatrix::heightForWidth(int width) const {
+  const auto rows = static_cast<double>(cells_.rows());
+  const double most = std::max(kLargestHeight, rows * (kLeastSide + gap()));
+  const double wide = std::clamp(sideFor(width), kLeastSide, kLargestSide);
+  return static_cast<int>(headerHeight() + std::min(most, rows * (wide + gap())) + gap());
 }
 
 QRectF MeshMatrix::cell(int64_t rank) const {
@@ -157,16 +175,30 @@ void MeshMatrix::paintGroups(QPainter& painter) {
   const std::vector<int64_t>& chosen = selection_.ranks();
   const int64_t rank = hovered_ >= 0 ? hovered_ : chosen.size() == 1 ? chosen.front() : -1;
   if (rank < 0 || rank >= cells_.mesh().ranks()) return;
-  const MeshCells::Groups groups = cells_.groups(rank);
-  const auto outline = [&](const std::vector<int64_t>& ranks, const QColor& colour, double inset) {
-    painter.setBrush(Qt::NoBrush);
-    painter.setPen(QPen(colour, 2));
-    for (int64_t r : ranks) painter.drawRect(cell(r).adjusted(inset, inset, -inset, -inset));
-  };
-  outline(groups.data, kData, 0);
-  outline(groups.pipeline, kPipeline, 0);
-  outline(groups.tensor, kTensor, 0);
-  outline({rank}, palette().color(QPalette::WindowText), -1);
+  const std::vector<MeshLink> links = cells_.links(rank);
+  double most = 1;
+  for (const MeshLink& link : links) most = std::max(most, double(link.sent.value));
+  for (const MeshLink& link : links) paintLink(painter, link, double(link.sent.value) / most);
+  painter.setBrush(Qt::NoBrush);
+  painter.setPen(QPen(palette().color(QPalette::WindowText), 2));
+  painter.drawRect(cell(rank).adjusted(1, 1, -1, -1));
+}
+
+/// The group's cells framed and joined: the thicker the more it sends, dashed where it leaves a
+/// node.
+void MeshMatrix::paintLink(QPainter& painter, const MeshLink& link, double share) {
+  const QColor colour = axisColour(link.axis);
+  const double inset = link.axis == MeshAxis::tensor ? 0 : -1;
+  painter.setBrush(Qt::NoBrush);
+  painter.setPen(QPen(colour, 2));
+  QPolygonF way;
+  for (int64_t r : link.ranks) {
+    painter.drawRect(cell(r).adjusted(inset, inset, -inset, -inset));
+    way << cell(r).center();
+  }
+  painter.setPen(
+      QPen(colour, 1 + (kThickest - 1) * share, link.leavesNode ? Qt::DashLine : Qt::SolidLine));
+  painter.drawPolyline(way);
 }
 
 void MeshMatrix::mouseMoveEvent(QMouseEvent* event) {
@@ -214,26 +246,24 @@ PlacementView::PlacementView(Session& session, Selection& selection, QWidget* pa
   by->addItems({tr("stage"), tr("memory of the limit"), tr("computing"), tr("idle")});
   connect(by, &QComboBox::currentIndexChanged, matrix_,
           [this](int i) { matrix_->colourBy(static_cast<MeshCells::ColourBy>(i)); });
-  const auto swatch = [this](const QColor& colour, const QString& name) {
-    auto* label = new QLabel(this);
-    label->setText(QStringLiteral("<span style='color:%1'>■</span> %2").arg(colour.name(), name));
-    return label;
+  const auto swatch = [](const QColor& colour, const QString& name) {
+    return QStringLiteral("<span style='color:%1'>■</span>&nbsp;%2 ").arg(colour.name(), name);
   };
   auto* bar = new QHBoxLayout;
   bar->addWidget(new QLabel(tr("colour by"), this));
   bar->addWidget(by);
   bar->addStretch(1);
-  auto* groups = new QHBoxLayout;
-  groups->addWidget(new QLabel(tr("groups of a rank:"), this));
-  groups->addWidget(swatch(kTensor, tr("tensor")));
-  groups->addWidget(swatch(kData, tr("data")));
-  groups->addWidget(swatch(kPipeline, tr("pipeline")));
-  groups->addStretch(1);
+  auto* groups = new QLabel(this);
+  groups->setWordWrap(true);
+  groups->setText(tr("Point at a rank for its groups: %1. Lines are as thick as it sends bytes, "
+                     "dashed where they leave a node.")
+                      .arg(swatch(kTensor, tr("tensor")) + swatch(kData, tr("data")) +
+                           swatch(kPipeline, tr("pipeline")).trimmed()));
   auto* layout = new QVBoxLayout(this);
   layout->setContentsMargins(6, 4, 6, 4);
   layout->addLayout(bar);
   layout->addWidget(matrix_, 1);
-  layout->addLayout(groups);
+  layout->addWidget(groups);
 }
 
 }  // namespace meshplan::gui

@@ -23,6 +23,7 @@ class MeshMatrix : public QWidget {
   /// Where a rank is drawn.
   QRectF cell(int64_t rank) const;
   QSize sizeHint() const override;
+  int heightForWidth(int width) const override;
   /// The whole matrix onto anything, in this widget's coordinates.
   void paint(QPainter& painter);
 
@@ -39,11 +40,13 @@ class MeshMatrix : public QWidget {
   int64_t stageNameAt(QPointF at) const;
   double headerWidth() const;
   double headerHeight() const;
+  double sideFor(double width) const;
   double side() const;
   double gap() const;
   void paintHeaders(QPainter& painter);
   void paintCells(QPainter& painter);
   void paintGroups(QPainter& painter);
+  void paintLink(QPainter& painter, const MeshLink& link, double share);
   QColor colourOf(int64_t rank) const;
 
   Session& session_;

@@ -3,6 +3,7 @@
 
 #include <QChartView>
 #include <QScatterSeries>
+#include <QValueAxis>
 
 #include "gui/session.h"
 
@@ -20,15 +21,20 @@ class PlanScatter : public QChartView {
 
  protected:
   void changeEvent(QEvent* event) override;
+  void resizeEvent(QResizeEvent* event) override;
 
  private:
   void rebuild();
   void mark();
   void add(QScatterSeries* series, const std::vector<PlanReport>& reports);
+  const PlanReport* nearest(const QPointF& value) const;
   void showNearest(const QPointF& value);
+  void tell(const QPointF& value, bool over);
+  void addPrices(const QValueAxis& steps);
 
   Session& session_;
   std::vector<PlanReport> reports_;
+  QValueAxis* prices_ = nullptr;
   QScatterSeries* shown_ = nullptr;
   bool rebuilding_ = false;
 };

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gui/views/run_view.h"
 
-#include <QChartView>
 #include <QEvent>
 #include <QHBoxLayout>
 #include <QVBoxLayout>
@@ -56,10 +55,11 @@ RunView::RunView(Session& session, Selection&, QWidget* parent)
   lossAxis_->setTickCount(3);
   chart_->legend()->hide();
   chart_->setMargins(QMargins(2, 2, 2, 2));
-  auto* view = new QChartView(chart_, this);
-  view->setAccessibleName(tr("Loss by step"));
-  view->setRenderHint(QPainter::Antialiasing);
-  view->setMinimumHeight(fontMetrics().height() * 9);
+  view_ = new QChartView(chart_, this);
+  view_->setAccessibleName(tr("Loss by step"));
+  view_->setRenderHint(QPainter::Antialiasing);
+  view_->setMinimumHeight(fontMetrics().height() * 9);
+  view_->hide();  // until there is a loss
   auto* bar = new QHBoxLayout;
   bar->addWidget(backend_);
   bar->addWidget(steps_);
@@ -69,7 +69,8 @@ RunView::RunView(Session& session, Selection&, QWidget* parent)
   auto* layout = new QVBoxLayout(this);
   layout->addLayout(bar);
   layout->addWidget(state_);
-  layout->addWidget(view, 1);
+  layout->addWidget(view_, 1);
+  layout->addStretch(0);
   connect(start_, &QPushButton::clicked, this, &RunView::start);
   connect(stop_, &QPushButton::clicked, &run_, &LocalRun::stop);
   connect(&run_, &LocalRun::stepped, this, &RunView::addStep);
@@ -125,6 +126,7 @@ void RunView::start() {
 }
 
 void RunView::addStep(int step, double loss, double seconds) {
+  view_->show();
   loss_->append(step, loss);
   const auto points = loss_->points();
   const auto [low, high] =
@@ -132,7 +134,8 @@ void RunView::addStep(int step, double loss, double seconds) {
                           [](const QPointF& a, const QPointF& b) { return a.y() < b.y(); });
   stepAxis_->setRange(points.front().x(), std::max(points.front().x() + 1.0, double(step)));
   const double room = std::max(0.05 * (high->y() - low->y()), 1e-3);
-  lossAxis_->setRange(low->y() - room, high->y() + room);
+  const double floor = low->y() >= 0 ? 0 : low->y() - room;  // a loss that is never negative
+  lossAxis_->setRange(std::max(floor, low->y() - room), high->y() + room);
   state_->setText(tr("step %1: loss %2, %3, %4 samples/s")
                       .arg(step)
                       .arg(loss, 0, 'f', 4)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <QChart>
+#include <QChartView>
 #include <QComboBox>
 #include <QLabel>
 #include <QLineSeries>
@@ -39,6 +40,7 @@ class RunView : public QWidget {
   QPushButton *start_, *stop_;
   QLabel* state_;
   QChart* chart_;
+  QChartView* view_;
   QLineSeries* loss_;
   QValueAxis *stepAxis_, *lossAxis_;
   double samples_ = 0;

@@ -17,7 +17,8 @@
 namespace meshplan::gui {
 namespace {
 
-constexpr double kMargin = 6;
+constexpr double kMargin = 6, kPartGap = 5;
+constexpr int64_t kMostOffered = 16;  // chunks in a menu; else the neighbours
 constexpr QRgb kRefused = 0xffd55e00;
 constexpr double kLeastBlock = 2;  // pixels of a block whose time is next to nothing
 
@@ -29,6 +30,9 @@ StagesView::StagesView(Session& session, Selection& selection, QWidget* parent)
   setAccessibleName(tr("Layers of the stages"));
   setFocusPolicy(Qt::StrongFocus);
   setMouseTracking(true);
+  QSizePolicy policy(QSizePolicy::Expanding, QSizePolicy::Minimum);
+  policy.setHeightForWidth(true);
+  setSizePolicy(policy);
   connect(&session_, &Session::shownChanged, this, &StagesView::showPlan);
   connect(&selection_, &Selection::operatorsChanged, this, &StagesView::selectionChanged);
   showPlan();
@@ -39,7 +43,6 @@ void StagesView::showPlan() {
   drag_.reset();
   if (pointed_ >= std::ssize(blocks_.blocks())) pointed_ = -1;
   selectionChanged();
-  setMinimumHeight(static_cast<int>(top() + rowHeight() * double(blocks_.chunks().size())));
   updateGeometry();
 }
 
@@ -59,52 +62,80 @@ void StagesView::selectionChanged() {
 double StagesView::rowHeight() const {
   return fontMetrics().height() + 8;
 }
-double StagesView::top() const {
-  return fontMetrics().height() * 2 + 8;
+/// Of the first row: below the hint, which is as high as the width makes it.
+double StagesView::top(double width) const {
+  const QRectF room(0, 0, width - 2 * kMargin, 1000);
+  return QFontMetricsF(font()).boundingRect(room, Qt::TextWordWrap, hint()).height() + kMargin;
 }
 double StagesView::left() const {
   QFont bold = font();
   bold.setBold(true);
-  const QFontMetricsF metrics(bold);
-  double width = 0;
-  for (const StageChunk& chunk : blocks_.chunks())
-    width = std::max(width, metrics.horizontalAdvance(chunk.name));
-  return width + 2 * kMargin;
+  return QFontMetricsF(bold).horizontalAdvance(tr("stage %1").arg(blocks_.stages())) + 2 * kMargin;
 }
 double StagesView::right() const {
-  return fontMetrics().horizontalAdvance(tr("%1, %2 blocks").arg("888.8 ms").arg(888)) + kMargin;
+  QFont bold = font();
+  bold.setBold(true);
+  return QFontMetricsF(bold).horizontalAdvance(tr("%1, %2 blocks").arg("888.8 ms").arg(88)) +
+         2 * kMargin;
 }
 
 double StagesView::pixelsPerSecond() const {
   const double slowest = blocks_.slowest().value;
-  size_t most = 0;
-  for (const StageChunk& chunk : blocks_.chunks()) most = std::max(most, size_t(chunk.blocks()));
-  const double room = width() - left() - right() - kLeastBlock * double(most);
+  int64_t most = 0;
+  for (int64_t s = 0; s < blocks_.stages(); ++s) most = std::max(most, blocks_.blocksOf(s));
+  const double parts = double(std::ssize(blocks_.chunks()) / blocks_.stages());
+  const double room =
+      width() - left() - right() - kLeastBlock * double(most) - kPartGap * (parts - 1);
   return slowest > 0 ? std::max(1.0, room) / slowest : 0;
 }
 
 QSize StagesView::sizeHint() const {
-  const double rows = double(std::max<size_t>(1, blocks_.chunks().size()));
-  return {560, static_cast<int>(top() + rowHeight() * rows)};
+  return {560, heightForWidth(560)};
 }
 
-QRectF StagesView::row(int64_t chunk) const {
-  return {0, top() + rowHeight() * double(chunk), double(width()), rowHeight()};
+int StagesView::heightForWidth(int width) const {
+  return static_cast<int>(top(width) + rowHeight() * double(blocks_.stages()) + kMargin);
+}
+
+QRectF StagesView::row(int64_t stage) const {
+  return {0, top(width()) + rowHeight() * double(stage), double(width()), rowHeight()};
+}
+
+std::pair<double, double> StagesView::extent(int64_t chunk) const {
+  const double scale = pixelsPerSecond();
+  const auto length = [&](int64_t c) {
+    const StageChunk& k = blocks_.chunks()[size_t(c)];
+    return kLeastBlock * double(k.blocks()) + k.time.value * scale;
+  };
+  double x = left();
+  for (int64_t c = chunk % blocks_.stages(); c < chunk; c += blocks_.stages())
+    x += length(c) + kPartGap;
+  return {x, x + length(chunk)};
 }
 
 QRectF StagesView::block(int64_t block) const {
   const int64_t chunk = blocks_.chunkOf(block);
+  const StageChunk& own = blocks_.chunks()[size_t(chunk)];
   const double scale = pixelsPerSecond();
-  double x = left();
-  for (int64_t b = blocks_.chunks()[size_t(chunk)].first; b < block; ++b)
+  double x = extent(chunk).first;
+  for (int64_t b = own.first; b < block; ++b)
     x += kLeastBlock + blocks_.blocks()[size_t(b)].time.value * scale;
   const double width = kLeastBlock + blocks_.blocks()[size_t(block)].time.value * scale;
-  return QRectF(x, row(chunk).top() + 2, width, rowHeight() - 4);
+  return QRectF(x, row(own.stage).top() + 2, width, rowHeight() - 4);
 }
 
+/// Of the stage in that row, the chunk that is nearest.
 int64_t StagesView::chunkAt(QPointF at) const {
-  const auto chunk = static_cast<int64_t>(std::floor((at.y() - top()) / rowHeight()));
-  return chunk >= 0 && chunk < std::ssize(blocks_.chunks()) ? chunk : -1;
+  const auto stage = static_cast<int64_t>(std::floor((at.y() - top(width())) / rowHeight()));
+  if (blocks_.blocks().empty() || stage < 0 || stage >= blocks_.stages()) return -1;
+  int64_t nearest = stage;
+  double least = 1e30;
+  for (int64_t c = stage; c < std::ssize(blocks_.chunks()); c += blocks_.stages()) {
+    const auto [from, to] = extent(c);
+    const double away = std::max({0.0, from - at.x(), at.x() - to});
+    if (away < least) least = away, nearest = c;
+  }
+  return nearest;
 }
 
 int64_t StagesView::blockAt(QPointF at) const {
@@ -129,15 +160,19 @@ void StagesView::paintEvent(QPaintEvent*) {
   paint(painter);
 }
 
-QString StagesView::headline() const {
-  if (const int64_t to = target(); to >= 0) return blocks_.moveText(pointed_, to);
+QString StagesView::hint() const {
   if (blocks_.chunks().size() < 2)
     return tr(
-        "One stage: every rank has all layers. With more (pipeline, at the right), layers "
-        "can be moved between them.");
+        "One stage: every rank has all layers. In a plan with more (pipeline), layers can be "
+        "moved between them.");
   return tr(
       "A row is as long as a micro-batch takes in that stage. Drag a layer to another stage "
       "to move it.");
+}
+
+QString StagesView::headline() const {
+  const int64_t to = target();
+  return to >= 0 ? blocks_.moveText(pointed_, to) : hint();
 }
 
 void StagesView::paint(QPainter& painter) {
@@ -151,28 +186,30 @@ void StagesView::paint(QPainter& painter) {
   const int64_t to = target();
   const bool refused = to >= 0 && !blocks_.mayMove(pointed_, to);
   painter.setPen(refused ? QColor(kRefused) : palette().color(QPalette::WindowText));
-  painter.drawText(QRectF(kMargin, 0, width() - 2 * kMargin, top()),
-                   Qt::AlignLeft | Qt::AlignVCenter | Qt::TextWordWrap, headline());
-  for (int64_t c = 0; c < std::ssize(blocks_.chunks()); ++c) paintRow(painter, c);
+  painter.drawText(QRectF(kMargin, 0, width() - 2 * kMargin, top(width())),
+                   Qt::AlignLeft | Qt::AlignTop | Qt::TextWordWrap, headline());
+  for (int64_t s = 0; s < blocks_.stages(); ++s) paintRow(painter, s);
   paintTarget(painter);
 }
 
-void StagesView::paintRow(QPainter& painter, int64_t chunk) const {
-  const StageChunk& c = blocks_.chunks()[size_t(chunk)];
-  const QRectF place = row(chunk);
-  const bool slowest = blocks_.chunks().size() > 1 && c.time >= blocks_.slowest();
+void StagesView::paintRow(QPainter& painter, int64_t stage) const {
+  const QRectF place = row(stage);
+  const Seconds time = blocks_.time(stage);
+  const int64_t count = blocks_.blocksOf(stage);
   QFont font = painter.font();
-  font.setBold(slowest);
+  font.setBold(blocks_.stages() > 1 && time >= blocks_.slowest());
   painter.setFont(font);
   painter.setPen(palette().color(QPalette::WindowText));
   painter.drawText(QRectF(kMargin, place.top(), left(), place.height()),
-                   Qt::AlignLeft | Qt::AlignVCenter, c.name);
+                   Qt::AlignLeft | Qt::AlignVCenter, tr("stage %1").arg(stage));
   painter.drawText(place.adjusted(0, 0, -kMargin, 0), Qt::AlignRight | Qt::AlignVCenter,
-                   c.blocks() == 1 ? tr("%1, 1 block").arg(text(c.time))
-                                   : tr("%1, %2 blocks").arg(text(c.time)).arg(c.blocks()));
+                   count == 1 ? tr("%1, 1 block").arg(text(time))
+                              : tr("%1, %2 blocks").arg(text(time)).arg(count));
   font.setBold(false);
   painter.setFont(font);
-  for (int64_t b = c.first; b < c.end; ++b) paintBlock(painter, b);
+  for (const StageChunk& chunk : blocks_.chunks())
+    if (chunk.stage == stage)
+      for (int64_t b = chunk.first; b < chunk.end; ++b) paintBlock(painter, b);
 }
 
 void StagesView::paintBlock(QPainter& painter, int64_t index) const {
@@ -206,7 +243,9 @@ void StagesView::paintTarget(QPainter& painter) const {
   QColor colour = may ? palette().color(QPalette::Highlight) : QColor(kRefused);
   painter.setBrush(Qt::NoBrush);
   painter.setPen(QPen(colour, 2, may ? Qt::SolidLine : Qt::DashLine));
-  painter.drawRoundedRect(row(to).adjusted(1, 1, -1, -1), 3, 3);
+  const QRectF row = this->row(blocks_.chunks()[size_t(to)].stage);
+  const auto [from, until] = extent(to);
+  painter.drawRoundedRect(QRectF(from - 2, row.top(), until - from + 4, row.height()), 3, 3);
   const auto [first, end] = blocks_.movedWith(pointed_, to);
   QRectF ghost = block(first).united(block(end - 1));
   ghost.translate(drag_->at - drag_->from);
@@ -300,7 +339,8 @@ void StagesView::contextMenuEvent(QContextMenuEvent* event) {
   QMenu menu(this);
   menu.setObjectName("layerMenu");
   for (int64_t c = 0; c < std::ssize(blocks_.chunks()); ++c) {
-    if (c == blocks_.chunkOf(pointed_)) continue;
+    const int64_t away = std::abs(c - blocks_.chunkOf(pointed_));
+    if (away == 0 || (away > 1 && std::ssize(blocks_.chunks()) > kMostOffered)) continue;
     QAction* action = menu.addAction(tr("Move to %1").arg(blocks_.chunks()[size_t(c)].name), this,
                                      [this, c] { move(c); });
     action->setEnabled(blocks_.mayMove(pointed_, c));

@@ -10,9 +10,10 @@
 
 namespace meshplan::gui {
 
-/// The layers of the model on the stages of the pipeline: a row per chunk, as long as a micro-batch
-/// takes there, so that the slowest stage is the longest. Dragging a layer to another row moves it
-/// there; so do Ctrl+Up and Ctrl+Down for the layer with the cursor, and the menu of a layer.
+/// The layers of the model on the stages of the pipeline: a row per stage, as long as a micro-batch
+/// takes there, so that the slowest stage is the longest; the chunks of an interleaved plan stand
+/// apart. Dragging a layer to another row moves it there; so do Ctrl+Up and Ctrl+Down for the layer
+/// with the cursor, and the menu of a layer.
 class StagesView : public QWidget {
   Q_OBJECT
 
@@ -20,10 +21,11 @@ class StagesView : public QWidget {
   StagesView(Session& session, Selection& selection, QWidget* parent = nullptr);
 
   const StageBlocks& blocks() const { return blocks_; }
-  /// Where a block, or a row, is drawn.
+  /// Where a block, or the row of a stage, is drawn.
   QRectF block(int64_t block) const;
-  QRectF row(int64_t chunk) const;
+  QRectF row(int64_t stage) const;
   QSize sizeHint() const override;
+  int heightForWidth(int width) const override;
   void paint(QPainter& painter);
 
  protected:
@@ -50,13 +52,15 @@ class StagesView : public QWidget {
   int64_t chunkAt(QPointF at) const;
   bool isSelected(int64_t block) const;
   double rowHeight() const;
-  double top() const;
+  double top(double width) const;
   double left() const;
   double right() const;
   double pixelsPerSecond() const;
   int64_t target() const;  // the chunk that a drag would move to; -1: none
+  QString hint() const;
   QString headline() const;
-  void paintRow(QPainter& painter, int64_t chunk) const;
+  std::pair<double, double> extent(int64_t chunk) const;  // left and right
+  void paintRow(QPainter& painter, int64_t stage) const;
   void paintBlock(QPainter& painter, int64_t block) const;
   void paintTarget(QPainter& painter) const;
   QString toolTip(int64_t block) const;

@@ -233,7 +233,8 @@ void WhatIfView::showResult() {
   }
   QString line =
       tr("<b>%1</b>%2 a step, peak %3%4").arg(text(r.stepTime), change, text(r.peakMemory), memory);
-  line += tr("<br>MFU %1, %2 a step").arg(percent(r.mfu), dollarsText(r.dollarsPerStep));
+  line += tr("<br>MFU %1").arg(percent(r.mfu));
+  if (r.dollarsPerStep > 0) line += tr(", %1 a step").arg(dollarsText(r.dollarsPerStep));
   if (!r.feasible)
     line += QStringLiteral("<br><b style='color:#d55e00'>%1</b>").arg(text(r.rejection.text));
   result_->setText(line);

@@ -144,11 +144,33 @@ TEST_F(OpenSession, TheMeshHasACellForEveryRank) {
   const MeshCells cells(*session.shown());
   EXPECT_EQ(cells.rows(), 2);
   EXPECT_EQ(cells.columns(), 4);
-  EXPECT_EQ(cells.groups(0).tensor, (std::vector<int64_t>{0, 1}));
-  EXPECT_EQ(cells.groups(0).data, (std::vector<int64_t>{0, 2}));
-  EXPECT_EQ(cells.groups(0).pipeline, (std::vector<int64_t>{0, 4}));
+  const std::vector<MeshLink> links = cells.links(0);
+  ASSERT_EQ(links.size(), 3u);
+  EXPECT_EQ(links[0].ranks, (std::vector<int64_t>{0, 1}));
+  EXPECT_EQ(links[1].ranks, (std::vector<int64_t>{0, 2}));
+  EXPECT_EQ(links[2].ranks, (std::vector<int64_t>{0, 4}));
+  for (const MeshLink& link : links) EXPECT_FALSE(link.leavesNode);
   EXPECT_GT(cells.value(0, MeshCells::ColourBy::memory), 0);
   EXPECT_TRUE(cells.toolTip(5).contains("rank 5"));
+}
+
+TEST_F(OpenSession, LinksOfARankTellWhatItSendsOverWhat) {
+  OpenRequest request = smallGpt();
+  request.cluster = "2x4xA100-SXM-80GB";
+  open(request);
+  session.tryStrategy("tp=2,dp=4,zero=0,mbs=2", "try");
+  ASSERT_TRUE(
+      QTest::qWaitFor([&] { return session.shown()->report.plan.mesh.tensor == 2; }, kWaitMs));
+  const std::vector<MeshLink> links = MeshCells(*session.shown()).links(0);
+  ASSERT_EQ(links.size(), 2u);
+  EXPECT_FALSE(links[0].leavesNode);
+  EXPECT_TRUE(links[1].leavesNode);
+  EXPECT_NE(links[0].over, links[1].over);
+  // An all-reduce of all gradients over four replicas sends 2 x 3/4 of them.
+  double gradients = 0;
+  for (const Buffer& b : session.shown()->simulated.program.rankClasses.front().residents)
+    if (b.category == MemoryCategory::gradients) gradients += double(b.bytes.value);
+  EXPECT_NEAR(double(links[1].sent.value) / (1.5 * gradients), 1, 0.01);
 }
 
 TEST_F(OpenSession, EveryChoiceThatIsNotRefusedCanBeShown) {
