@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/json_fields.h"
+#include "core/request_json.h"
 
 namespace meshplan {
 namespace {
@@ -56,17 +57,6 @@ std::vector<uint32_t> parseRanges(JsonFields& fields) {
 
 // ---- writing
 
-json modelJson(const ModelRequest& model) {
-  json out = {{"source", model.source}};
-  if (!model.dims.empty()) out["dims"] = model.dims;
-  if (!model.settings.empty()) out["settings"] = model.settings;
-  if (model.sequence) out["sequence"] = *model.sequence;
-  if (model.as) out["as"] = *model.as;
-  if (model.tripCount) out["trip_count"] = *model.tripCount;
-  if (model.attention) out["attention"] = *model.attention;
-  return out;
-}
-
 json shardingJson(const BlockSharding& sharding) {
   json operators = json::array();
   for (const BlockSharding::Choice& c : sharding.choices)
@@ -75,71 +65,27 @@ json shardingJson(const BlockSharding& sharding) {
 }
 
 json decisionsJson(const Plan& plan) {
-  return {{"mesh",
-           {{"tensor", plan.mesh.tensor},
-            {"expert", plan.mesh.expert},
-            {"data", plan.mesh.data},
-            {"pipeline", plan.mesh.pipeline}}},
-          {"global_batch", plan.globalBatch},
-          {"micro_batch", plan.microBatch},
-          {"schedule", scheduleName(plan.schedule)},
-          {"virtual_stages", plan.virtualStages},
-          {"recompute", recomputeName(plan.recompute)},
-          {"zero_stage", plan.zeroStage},
-          {"precision", precisionName(plan.training.precision)},
-          {"optimizer", optimizerName(plan.training.optimizer)},
-          {"runtime", runtimeName(plan.training.runtime)},
-          {"gradient_dtype", dtypeName(plan.training.gradientDType)},
-          {"bucket_bytes", plan.bucketBytes},
-          {"blocking_transfers", plan.blockingTransfers},
-          {"overlap_tensor", plan.overlapTensor},
-          {"gather_singly", plan.gatherSingly},
-          {"chunk_starts", plan.chunkStarts}};
+  json out = {{"mesh",
+               {{"tensor", plan.mesh.tensor},
+                {"expert", plan.mesh.expert},
+                {"data", plan.mesh.data},
+                {"pipeline", plan.mesh.pipeline}}},
+              {"global_batch", plan.globalBatch},
+              {"micro_batch", plan.microBatch},
+              {"schedule", scheduleName(plan.schedule)},
+              {"virtual_stages", plan.virtualStages},
+              {"recompute", recomputeName(plan.recompute)},
+              {"zero_stage", plan.zeroStage},
+              {"bucket_bytes", plan.bucketBytes},
+              {"blocking_transfers", plan.blockingTransfers},
+              {"overlap_tensor", plan.overlapTensor},
+              {"gather_singly", plan.gatherSingly},
+              {"chunk_starts", plan.chunkStarts}};
+  out.update(trainingToJson(plan.training));
+  return out;
 }
 
 // ---- reading
-
-/// The value of an enumeration by its name; refuses the key otherwise.
-template <class Enum, size_t N>
-Enum choice(JsonFields& fields, const std::string& key, const Enum (&values)[N],
-            std::string_view (*name)(Enum)) {
-  const std::string text = fields.text(key);
-  std::string known;
-  for (Enum value : values) {
-    if (name(value) == text) return value;
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", name(value));
-  }
-  fields.reject(key, fmt::format("'{}' is not known", text), "one of " + known);
-}
-
-std::map<std::string, int64_t> readDims(const json& object, const std::string& place) {
-  JsonFields fields(object, place);
-  std::map<std::string, int64_t> dims;
-  for (const auto& [name, value] : object.items())
-    dims[name] = fields.integer(name, 1, int64_t{1} << 40);
-  return dims;
-}
-
-std::map<std::string, std::string> readSettings(const json& object, const std::string& place) {
-  JsonFields fields(object, place);
-  std::map<std::string, std::string> settings;
-  for (const auto& [name, value] : object.items()) settings[name] = fields.text(name);
-  return settings;
-}
-
-ModelRequest readModel(JsonFields fields) {
-  ModelRequest model;
-  model.source = fields.text("source");
-  if (fields.has("dims")) model.dims = readDims(fields.at("dims"), fields.place() + ".dims");
-  if (fields.has("settings"))
-    model.settings = readSettings(fields.at("settings"), fields.place() + ".settings");
-  if (fields.has("sequence")) model.sequence = fields.integer("sequence", 1, int64_t{1} << 32);
-  if (fields.has("as")) model.as = fields.text("as");
-  if (fields.has("trip_count")) model.tripCount = fields.integer("trip_count", 1, int64_t{1} << 40);
-  if (fields.has("attention")) model.attention = fields.text("attention");
-  fields.finish();
-  return model;
-}
 
 MeshShape readMesh(JsonFields fields) {
   MeshShape mesh;
@@ -169,28 +115,14 @@ Plan readPlan(JsonFields fields) {
   plan.mesh = readMesh(fields.object("mesh"));
   plan.globalBatch = fields.integer("global_batch", 1, int64_t{1} << 40);
   plan.microBatch = fields.integer("micro_batch", 1, int64_t{1} << 40);
-  plan.schedule = choice(fields, "schedule",
-                         {ScheduleKind::gpipe, ScheduleKind::oneFOneB, ScheduleKind::interleaved},
-                         scheduleName);
+  plan.schedule = readChoice(
+      fields, "schedule", {ScheduleKind::gpipe, ScheduleKind::oneFOneB, ScheduleKind::interleaved},
+      scheduleName);
   plan.virtualStages = fields.integer("virtual_stages", 1, kMostBlocks);
-  plan.recompute = choice(fields, "recompute",
-                          {Recompute::none, Recompute::selective, Recompute::full}, recomputeName);
+  plan.recompute = readChoice(
+      fields, "recompute", {Recompute::none, Recompute::selective, Recompute::full}, recomputeName);
   plan.zeroStage = static_cast<int>(fields.integer("zero_stage", 0, 3));
-  plan.training.precision =
-      choice(fields, "precision",
-             {Precision::fp32, Precision::tf32, Precision::bf16, Precision::fp16, Precision::fp64},
-             precisionName);
-  plan.training.optimizer = choice(
-      fields, "optimizer",
-      {OptimizerKind::sgd, OptimizerKind::momentum, OptimizerKind::adam, OptimizerKind::adamw},
-      optimizerName);
-  if (fields.has("runtime"))
-    plan.training.runtime = choice(fields, "runtime",
-                                   {RuntimeKind::pytorch, RuntimeKind::megatron,
-                                    RuntimeKind::megatronCore, RuntimeKind::native},
-                                   runtimeName);
-  plan.training.gradientDType =
-      choice(fields, "gradient_dtype", {DType::f32, DType::bf16, DType::f16}, dtypeName);
+  plan.training = readTraining(fields);
   plan.bucketBytes = fields.integer("bucket_bytes", 1, int64_t{1} << 50);
   plan.blockingTransfers = fields.flag("blocking_transfers", false);
   plan.overlapTensor = fields.flag("overlap_tensor", false);
@@ -227,7 +159,7 @@ PlanFile readFile(const json& root) {
   if (version != kSchemaVersion)
     fields.reject("schema_version", fmt::format("version {} is not known", version),
                   fmt::format("this Meshplan reads version {}", kSchemaVersion));
-  file.model = readModel(fields.object("model"));
+  file.model = readModelRequest(fields.object("model"));
   file.graphFingerprint = fields.text("graph_fingerprint");
   file.plan = readPlan(fields.object("plan"));
   if (fields.has("memory_limit_bytes"))
@@ -249,7 +181,7 @@ std::string fingerprintText(uint64_t fingerprint) {
 
 std::string planToJson(const PlanFile& file) {
   json out = {{"schema_version", kSchemaVersion},
-              {"model", modelJson(file.model)},
+              {"model", modelRequestToJson(file.model)},
               {"graph_fingerprint", file.graphFingerprint},
               {"plan", decisionsJson(file.plan)},
               {"predicted",

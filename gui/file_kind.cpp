@@ -25,6 +25,7 @@ FileKind kindOfFile(const std::string& path) {
   if (!std::ifstream(path))
     throw Error(ErrorKind::input, "cannot be read", "check the name and the permissions")
         .inFile(path);
+  if (file.extension() == ".meshplan") return FileKind::session;
   if (isPlanFile(path)) return FileKind::plan;
   return isModelConfig(path) ? FileKind::model : FileKind::cluster;
 }

@@ -44,6 +44,8 @@ class Jobs : public QObject {
                  std::function<void(Result)> done, std::function<void(const Error&)> failed);
 
   void cancel(Lane lane);
+  /// Until no thread works any more; results still arrive later.
+  void wait() { pool_.waitForDone(); }
   bool busy(Lane lane) const { return running_[size_t(lane)] != nullptr; }
   bool busy() const;
 

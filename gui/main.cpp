@@ -6,6 +6,7 @@
 #include <QApplication>
 #include <QCommandLineParser>
 #include <QFileInfo>
+#include <QStandardPaths>
 #include <algorithm>
 
 #include "gui/file_kind.h"
@@ -53,10 +54,13 @@ int runWindow(const QString& file, const QCommandLineParser& options) {
   window.session().setProfiles(defaultProfilePath());
   window.restore();
   window.QWidget::show();
+  window.keeper().keepIn(QStandardPaths::writableLocation(QStandardPaths::AppDataLocation));
   if (QFileInfo::exists(file))
     window.openFile(file);
   else if (!file.isEmpty())
     window.session().open(requestOf(file, options));
+  else
+    window.keeper().restore();
   return QApplication::exec();
 }
 

@@ -7,6 +7,7 @@
 #include <QDockWidget>
 #include <QDragEnterEvent>
 #include <QFileDialog>
+#include <QFileInfo>
 #include <QMenuBar>
 #include <QMessageBox>
 #include <QMimeData>
@@ -47,6 +48,12 @@ QScrollArea* scrolled(QWidget* view) {
   return area;
 }
 
+/// The same in every language.
+QString workspaceName(MainWindow::Workspace workspace) {
+  static const char* const kNames[] = {"model", "plan", "timeline", "compare"};
+  return QStringLiteral("workspace:") + kNames[static_cast<int>(workspace)];
+}
+
 }  // namespace
 
 MainWindow::MainWindow(QWidget* parent)
@@ -78,6 +85,7 @@ MainWindow::MainWindow(QWidget* parent)
   connect(start_, &StartPage::chosen, &session_, &Session::open);
   connect(start_, &StartPage::fileChosen, this, &MainWindow::openFile);
   connect(start_, &StartPage::openPressed, this, &MainWindow::chooseFile);
+  connectKeeper();
   statusBar()->showMessage(tr("Press an example, or open a model."));
   showDocument();
   showSearch();
@@ -89,7 +97,7 @@ void MainWindow::addPage(Workspace workspace, const QString& name, QWidget* page
   pages_->addWidget(page);
   auto* action = workspaces_->addAction(name);
   action->setCheckable(true);
-  action->setObjectName("workspace:" + name);
+  action->setObjectName(workspaceName(workspace));
   action->setShortcut(QKeySequence(Qt::CTRL | (Qt::Key_1 + static_cast<int>(workspace))));
   action->setToolTip(QStringLiteral("%1 (%2)").arg(name, action->shortcut().toString()));
   connect(action, &QAction::triggered, this, [this, workspace] { show(workspace); });
@@ -199,6 +207,7 @@ void MainWindow::addFileMenu() {
   QMenu* file = menuBar()->addMenu(tr("&File"));
   file->addAction(tr("&Open …"), QKeySequence::Open, this, &MainWindow::chooseFile);
   file->addAction(tr("&Save the plan …"), QKeySequence::Save, this, &MainWindow::savePlan);
+  file->addAction(tr("Save the sess&ion as …"), this, &MainWindow::saveSession);
   file->addAction(tr("&Export this view …"), QKeySequence("Ctrl+Shift+E"), this,
                   &MainWindow::exportView);
   file->addSeparator();
@@ -290,13 +299,14 @@ void MainWindow::showFailure(const QString& problem, const QString& remedy) {
 
 void MainWindow::chooseFile() {
   const QString path = QFileDialog::getOpenFileName(
-      this, tr("Open a model, plan or cluster"), {},
-      tr("Models, plans and clusters (*.onnx *.json *.txt);;All files (*)"));
+      this, tr("Open a model, plan, cluster or session"), {},
+      tr("Models, plans, clusters and sessions (*.onnx *.json *.txt *.meshplan);;All files (*)"));
   if (!path.isEmpty()) openFile(path);
 }
 
 void MainWindow::openFile(const QString& path) {
   remember(path);
+  if (QFileInfo(path).suffix() == "meshplan") return keeper_.open(path);
   session_.openFile(path);
 }
 
@@ -324,6 +334,45 @@ void MainWindow::savePlan() {
                 tr("check the folder and the free space"));
 }
 
+void MainWindow::saveSession() {
+  if (!session_.document()) return;
+  const QString path = QFileDialog::getSaveFileName(
+      this, tr("Save the session as"), "session.meshplan", tr("Sessions (*.meshplan)"));
+  if (path.isEmpty()) return;
+  try {
+    keeper_.saveAs(path);
+    remember(path);
+  } catch (const Error& error) {
+    showFailure(text(error.file() + ": " + error.problem()), text(error.remedy()));
+  }
+}
+
+void MainWindow::connectKeeper() {
+  connect(&keeper_, &SessionKeeper::told, this, &MainWindow::showFailure);
+  connect(pages_, &QStackedWidget::currentChanged, &keeper_, &SessionKeeper::touch);
+  connect(&timeline_->state().window(), &TimeWindow::changed, &keeper_, &SessionKeeper::touch);
+  keeper_.setWindow(
+      [this](SessionFile& file) {
+        if (const QAction* action = workspaces_->checkedAction())
+          file.workspace = action->objectName().section(':', 1).toStdString();
+        const TimeWindow& window = timeline_->state().window();
+        if (window.length() < window.stepTime()) file.window = {window.begin(), window.end()};
+      },
+      [this](const SessionFile& file) { readSession(file); });
+}
+
+void MainWindow::readSession(const SessionFile& file) {
+  const QString name = "workspace:" + text(file.workspace);
+  for (QAction* action : workspaces_->actions())
+    if (action->objectName() == name) action->trigger();
+  if (!file.window) return;
+  const auto look = [this, range = *file.window] {
+    timeline_->state().window().show(range.first, range.second);
+  };
+  if (timeline_->state().scene()) return look();
+  connect(&timeline_->state(), &TimelineState::sceneChanged, this, look, Qt::SingleShotConnection);
+}
+
 void MainWindow::exportView() {
   QWidget* page = pages_->currentWidget();
   const QString path = QFileDialog::getSaveFileName(this, tr("Export this view"), "view.png",
@@ -349,6 +398,7 @@ void MainWindow::closeEvent(QCloseEvent* event) {
   QSettings settings;
   settings.setValue("geometry", saveGeometry());
   if (session_.document()) settings.setValue("docks", saveState());
+  keeper_.flush();
   QMainWindow::closeEvent(event);
 }
 

@@ -11,6 +11,7 @@
 #include "gui/palette.h"
 #include "gui/selection.h"
 #include "gui/session.h"
+#include "gui/session_keeper.h"
 
 namespace meshplan::gui {
 
@@ -36,6 +37,7 @@ class MainWindow : public QMainWindow {
   void setTheme(Theme theme);
   /// Places of docks and of the window, as they were left.
   void restore();
+  SessionKeeper& keeper() { return keeper_; }
 
  protected:
   void closeEvent(QCloseEvent* event) override;
@@ -51,6 +53,9 @@ class MainWindow : public QMainWindow {
   void addViewMenu();
   void chooseFile();
   void savePlan();
+  void saveSession();
+  void connectKeeper();
+  void readSession(const SessionFile& file);
   void exportView();
   void copyTable();
   void showDocument();
@@ -62,6 +67,7 @@ class MainWindow : public QMainWindow {
 
   Session session_;
   Selection selection_;
+  SessionKeeper keeper_{session_, selection_};
   QStackedWidget* pages_;
   StartPage* start_ = nullptr;
   SummaryView* summary_ = nullptr;

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "gui/file_kind.h"
+#include "gui/session_file.h"
 #include "planner/search/stages.h"
 
 namespace meshplan::gui {
@@ -35,6 +36,18 @@ class Session::ConstraintEdit : public QUndoCommand {
   Session& session_;
   std::map<QString, QString> from_, to_;
 };
+
+namespace {
+
+/// What constraintsText made.
+std::map<QString, QString> constraintsFrom(const QString& text) {
+  std::map<QString, QString> out;
+  for (const QString& word : text.split(',', Qt::SkipEmptyParts))
+    out[word.section('=', 0, 0)] = word.section('=', 1);
+  return out;
+}
+
+}  // namespace
 
 Session::Session(QObject* parent) : QObject(parent) {
   connect(&jobs_, &Jobs::busyChanged, this, &Session::busyChanged);
@@ -88,6 +101,10 @@ void Session::openFile(const QString& path) {
         request.globalBatch = 0;
         request.cluster = file;
         break;
+      case FileKind::session:
+        return restore(
+            readSessionFile(file), [](const std::optional<Error>&) {},
+            [this](const Error& error) { fail(error); });
       case FileKind::model:
         request.planPath.clear();
         request.clusterJson.clear();
@@ -99,6 +116,39 @@ void Session::openFile(const QString& path) {
   } catch (const Error& error) {
     fail(error);
   }
+}
+
+void Session::restore(const SessionFile& file,
+                      std::function<void(const std::optional<Error>&)> done,
+                      std::function<void(const Error&)> failed) {
+  cancelSearch();
+  jobs_.cancel(Jobs::Lane::simulate);
+  jobs_.run<RestoredSession>(
+      Jobs::Lane::load,
+      [this, file](const JobPointer& job) { return restoredSession(file, tellFrom(job)); },
+      [this, done = std::move(done), constraints = file.constraints](RestoredSession restored) {
+        const std::optional<Error> changed = restored.changed;
+        take(std::move(restored));
+        setConstraints(constraintsFrom(QString::fromStdString(constraints)));
+        if (!shown_) startSearch();
+        done(changed);
+      },
+      std::move(failed));
+}
+
+void Session::take(RestoredSession restored) {
+  document_ = restored.shown ? restored.shown->document : restored.document;
+  shown_ = std::move(restored.shown);
+  pinned_ = std::move(restored.pinned);
+  found_ = {};
+  foundFor_.reset();
+  search_ = {};
+  edits_.clear();
+  Q_EMIT documentChanged();
+  Q_EMIT searchChanged();
+  Q_EMIT foundChanged();
+  Q_EMIT pinnedChanged();
+  Q_EMIT shownChanged();
 }
 
 void Session::opened(std::shared_ptr<const Document> document) {

@@ -14,6 +14,9 @@
 
 namespace meshplan::gui {
 
+struct RestoredSession;
+struct SessionFile;
+
 /// How far a search is; all zero while none runs.
 struct SearchState {
   bool running = false, complete = false;
@@ -49,6 +52,10 @@ class Session : public QObject {
   void open(OpenRequest request);
   /// A model, plan or cluster file, told by its content. A cluster is taken for the open model.
   void openFile(const QString& path);
+  /// Goes on with a saved session: shows its plan without a search, or searches where it has none.
+  /// `done` is told what has made the plans useless, if something has. On an error all stays.
+  void restore(const SessionFile& file, std::function<void(const std::optional<Error>&)> done,
+               std::function<void(const Error&)> failed);
   /// Under the constraints.
   void startSearch();
   void cancelSearch();
@@ -94,6 +101,7 @@ class Session : public QObject {
   using Make = std::function<std::shared_ptr<const ShownPlan>()>;
 
   void opened(std::shared_ptr<const Document> document);
+  void take(RestoredSession restored);
   void setShown(std::shared_ptr<const ShownPlan> shown);
   void setConstraints(std::map<QString, QString> constraints);
   /// Beside, then as an edit.
