@@ -144,7 +144,7 @@ void MainWindow::addDocks() {
   auto* whatIf = scrolled(new WhatIfView(session_, selection_));
   whatIf->setObjectName("whatIf");
   whatIf->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
-  whatIf->setMinimumWidth(fontMetrics().averageCharWidth() * 46);
+  whatIf->setMinimumWidth(fontMetrics().averageCharWidth() * 58);
   dock(tr("What if"), whatIf, Qt::RightDockWidgetArea);
   dock(tr("Run on this machine"), new RunView(session_, selection_), Qt::RightDockWidgetArea);
 }

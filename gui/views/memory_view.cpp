@@ -22,9 +22,11 @@ MemoryView::MemoryView(Session& session, Selection&, QWidget* parent)
   setAccessibleName(tr("Memory of each stage"));
   connect(&session_, &Session::shownChanged, this, [this] {
     updateGeometry();
-    setMinimumHeight(sizeHint().height());
     update();
   });
+  QSizePolicy policy(QSizePolicy::Expanding, QSizePolicy::Minimum);
+  policy.setHeightForWidth(true);
+  setSizePolicy(policy);
 }
 
 int MemoryView::stages() const {
@@ -41,15 +43,16 @@ double MemoryView::left() const {
 }
 
 QSize MemoryView::sizeHint() const {
-  const double rows = std::max(1, stages()) * rowHeight();
-  return {420, static_cast<int>(rows + legendHeight() + 2 * kMargin + fontMetrics().height())};
+  return {420, heightForWidth(420)};
 }
 
-double MemoryView::legendHeight() const {
+int MemoryView::heightForWidth(int width) const {
   QPixmap nothing(1, 1);
   QPainter painter(&nothing);
   painter.setFont(font());
-  return paintLegend(painter, true);
+  const double legend = paintLegend(painter, width, true);
+  const double rows = std::max(1, stages()) * rowHeight();
+  return static_cast<int>(rows + legend + 2 * kMargin + fontMetrics().height());
 }
 
 double MemoryView::scale() const {
@@ -57,7 +60,7 @@ double MemoryView::scale() const {
   Bytes most = shown.document->context().memoryLimit;
   for (const RankClassSummary& c : shown.simulated.timeline.rankClasses)
     most = std::max(most, c.peak);
-  const double text = fontMetrics().horizontalAdvance("000.0 GiB") + 8;
+  const double text = fontMetrics().horizontalAdvance("000.0 GiB") + 2 * kMargin;
   return (width() - left() - text) / static_cast<double>(most.value);
 }
 
@@ -81,17 +84,17 @@ void MemoryView::paint(QPainter& painter) {
   painter.drawText(QRectF(0, bottom, x - 2, fontMetrics().height()), Qt::AlignRight,
                    tr("limit %1").arg(text(limit)));
   painter.translate(0, bottom + fontMetrics().height() + 2);
-  paintLegend(painter, false);
+  paintLegend(painter, width(), false);
 }
 
-double MemoryView::paintLegend(QPainter& painter, bool measureOnly) const {
+double MemoryView::paintLegend(QPainter& painter, double width, bool measureOnly) const {
   const QFontMetrics metrics = fontMetrics();
   double x = kMargin, y = 0;
   const double box = metrics.ascent() * 0.8, line = metrics.height() + 2;
   for (int i = 0; i < kMemoryCategories; ++i) {
     const QString name = text(memoryCategoryName(MemoryCategory(i)));
     const double wide = box + 4 + metrics.horizontalAdvance(name) + 12;
-    if (x + wide > std::max(width(), 200)) x = kMargin, y += line;
+    if (x + wide > std::max(width, 200.0)) x = kMargin, y += line;
     if (!measureOnly) {
       painter.fillRect(QRectF(x, y + (line - box) / 2, box, box), memoryColour(MemoryCategory(i)));
       painter.setPen(palette().color(QPalette::WindowText));
@@ -117,7 +120,7 @@ void MemoryView::paintStage(QPainter& painter, int stage) const {
   const double high = std::max<double>(rowHeight(), fontMetrics().height());
   painter.drawText(QRectF(0, y, left() - 6, high), Qt::AlignRight | Qt::AlignVCenter,
                    tr("stage %1").arg(stage));
-  painter.drawText(QRectF(x + 4, y, width() - x, high), Qt::AlignLeft | Qt::AlignVCenter,
+  painter.drawText(QRectF(0, y, width() - kMargin, high), Qt::AlignRight | Qt::AlignVCenter,
                    text(c.peak));
 }
 

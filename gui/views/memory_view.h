@@ -16,6 +16,7 @@ class MemoryView : public QWidget {
   MemoryView(Session& session, Selection& selection, QWidget* parent = nullptr);
 
   QSize sizeHint() const override;
+  int heightForWidth(int width) const override;
   void paint(QPainter& painter);
 
  protected:
@@ -25,10 +26,9 @@ class MemoryView : public QWidget {
  private:
   int stages() const;
   double rowHeight() const;
-  double legendHeight() const;
   double left() const;
   double scale() const;  // pixels per byte
-  double paintLegend(QPainter& painter, bool measureOnly) const;
+  double paintLegend(QPainter& painter, double width, bool measureOnly) const;
   void paintStage(QPainter& painter, int stage) const;
   QString toolTip(int stage) const;
 

@@ -87,7 +87,8 @@ int MeshMatrix::heightForWidth(int width) const {
   const auto rows = static_cast<double>(cells_.rows());
   const double most = std::max(kLargestHeight, rows * (kLeastSide + gap()));
   const double wide = std::clamp(sideFor(width), kLeastSide, kLargestSide);
-  return static_cast<int>(headerHeight() + std::min(most, rows * (wide + gap())) + gap());
+  const double high = std::min(most, rows * (wide + gap())) + gap();
+  return static_cast<int>(headerHeight() + std::max<double>(high, fontMetrics().height()));
 }
 
 QRectF MeshMatrix::cell(int64_t rank) const {
@@ -144,9 +145,10 @@ void MeshMatrix::paintHeaders(QPainter& painter) {
   const double step = side() + gap();
   const int every = std::max(1, static_cast<int>(std::ceil(fontMetrics().height() / step)));
   for (int64_t row = 0; row < cells_.rows(); row += every)
-    painter.drawText(QRectF(0, headerHeight() + static_cast<double>(row) * step - step,
-                            headerWidth() - 6, 3 * step),
-                     Qt::AlignRight | Qt::AlignVCenter, tr("stage %1").arg(row));
+    painter.drawText(
+        QRectF(0, headerHeight() + static_cast<double>(row) * step - fontMetrics().height(),
+               headerWidth() - 6, side() + 2 * fontMetrics().height()),
+        Qt::AlignRight | Qt::AlignVCenter, tr("stage %1").arg(row));
   const MeshShape& mesh = cells_.mesh();
   QString across = tr("data %1").arg(mesh.replicas());
   if (mesh.expert > 1) across += tr(" (experts over %1)").arg(mesh.expert);

@@ -95,11 +95,13 @@ void PlanScatter::rebuild() {
   x->setTitleText(tr("step, s"));
   y->setTitleText(tr("memory, GiB"));
   double right = 1e-6, top = 1;
-  for (const PlanReport& r : reports_) {
-    if (!std::isfinite(place(r).x())) continue;
+  const auto include = [&](const PlanReport& r) {
+    if (!std::isfinite(place(r).x())) return;
     right = std::max(right, place(r).x());
     top = std::max(top, place(r).y());
-  }
+  };
+  std::for_each(reports_.begin(), reports_.end(), include);
+  if (reports_.empty() && session_.shown()) include(session_.shown()->report);
   if (const auto& document = session_.document()) {
     const double limit = static_cast<double>(document->context().memoryLimit.value) / kGiB;
     top = std::min(top, 2 * limit);
@@ -137,8 +139,8 @@ void PlanScatter::rebuild() {
   chart()->setBackgroundBrush(palette().color(QPalette::Base));
   setBackgroundBrush(palette().color(QPalette::Base));
   chart()->legend()->setLabelColor(ink);
-  rebuilding_ = false;
   mark();
+  rebuilding_ = false;
 }
 
 /// On one cluster the price of a step follows from its time: a second scale above.
@@ -156,6 +158,7 @@ void PlanScatter::addPrices(const QValueAxis& steps) {
 }
 
 void PlanScatter::mark() {
+  if (reports_.empty() && !rebuilding_) return rebuild();
   shown_->clear();
   if (session_.shown()) shown_->append(place(session_.shown()->report));
 }

@@ -24,9 +24,7 @@ QLineEdit* line(const QString& hint, const QString& name, QWidget* parent) {
 PlansView::PlansView(Session& session, Selection&, QWidget* parent)
     : QWidget(parent),
       session_(session),
-      stale_(new QLabel(tr("These figures were searched for another cluster or under other limits. "
-                           "<a href='#'>Search again (F5)</a>"),
-                        this)),
+      stale_(new QLabel(this)),
       view_(new QTableView(this)),
       words_(line(tr("Filter: tp<=4 mem<60 zero=1 …"), tr("Filter of plans"), this)),
       whyNot_(line(tr("Why not …? A strategy, e.g. dp=8,tp=1,pp=1,mbs=1"), tr("A strategy to try"),
@@ -104,8 +102,12 @@ bool PlansView::isShown(const PlanReport& report) const {
 
 /// What was found is of another cluster or other limits once these have changed.
 void PlansView::showStale() {
-  const bool stale = session_.document() && table_.rowCount() > 0 && !session_.foundIsCurrent();
-  stale_->setVisible(stale && !session_.search().running);
+  const bool searches = session_.search().running;
+  stale_->setVisible(session_.document() && !session_.foundIsCurrent() && !searches);
+  stale_->setText(table_.rowCount() == 0
+                      ? tr("Nothing was searched yet. <a href='#'>Search for plans (F5)</a>")
+                      : tr("These figures were searched for another cluster or under other limits. "
+                           "<a href='#'>Search again (F5)</a>"));
 }
 
 void PlansView::openRow(const QModelIndex& index) {

@@ -2,7 +2,7 @@
 #include "gui/views/run_view.h"
 
 #include <QEvent>
-#include <QHBoxLayout>
+#include <QGridLayout>
 #include <QVBoxLayout>
 #include <algorithm>
 #include <cmath>
@@ -60,12 +60,11 @@ RunView::RunView(Session& session, Selection&, QWidget* parent)
   view_->setRenderHint(QPainter::Antialiasing);
   view_->setMinimumHeight(fontMetrics().height() * 9);
   view_->hide();  // until there is a loss
-  auto* bar = new QHBoxLayout;
-  bar->addWidget(backend_);
-  bar->addWidget(steps_);
-  bar->addWidget(start_);
-  bar->addWidget(stop_);
-  bar->addStretch(1);
+  auto* bar = new QGridLayout;
+  bar->addWidget(backend_, 0, 0);
+  bar->addWidget(steps_, 0, 1);
+  bar->addWidget(start_, 1, 0);
+  bar->addWidget(stop_, 1, 1);
   auto* layout = new QVBoxLayout(this);
   layout->addLayout(bar);
   layout->addWidget(state_);
@@ -82,6 +81,7 @@ RunView::RunView(Session& session, Selection&, QWidget* parent)
   });
   connect(&run_, &LocalRun::ended, this, &RunView::showState);
   connect(&session_, &Session::shownChanged, this, &RunView::showState);
+  setMinimumHeight(backend_->sizeHint().height() * 2 + fontMetrics().height() * 4);
   dress();
   showState();
 }

@@ -200,8 +200,8 @@ void StagesView::paintRow(QPainter& painter, int64_t stage) const {
   font.setBold(blocks_.stages() > 1 && time >= blocks_.slowest());
   painter.setFont(font);
   painter.setPen(palette().color(QPalette::WindowText));
-  painter.drawText(QRectF(kMargin, place.top(), left(), place.height()),
-                   Qt::AlignLeft | Qt::AlignVCenter, tr("stage %1").arg(stage));
+  painter.drawText(QRectF(0, place.top(), left() - kMargin, place.height()),
+                   Qt::AlignRight | Qt::AlignVCenter, tr("stage %1").arg(stage));
   painter.drawText(place.adjusted(0, 0, -kMargin, 0), Qt::AlignRight | Qt::AlignVCenter,
                    count == 1 ? tr("%1, 1 block").arg(text(time))
                               : tr("%1, %2 blocks").arg(text(time)).arg(count));
