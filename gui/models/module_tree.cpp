@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gui/models/module_tree.h"
 
+#include <QImage>
 #include <QStringList>
 #include <algorithm>
 #include <array>
@@ -14,6 +15,7 @@ namespace meshplan::gui {
 namespace {
 
 constexpr size_t kEasy = 24;  // rows
+constexpr int kSwatch = 16;   // pixels
 
 class TreeBuilder {
  public:
@@ -232,11 +234,22 @@ QVariant ModuleTreeModel::data(const QModelIndex& index, int role) const {
   const ModuleNode& node = nodes_[size_t(nodeOf(index))];
   if (role == Qt::DisplayRole) return display(node, index.column());
   if (role == Qt::ToolTipRole) return toolTip(nodeOf(index));
-  if (role == Qt::DecorationRole && index.column() == name && shown_)
-    return stageColour(facts_.stage(node.operators.front()), facts_.stages());
+  if (role == Qt::DecorationRole && index.column() == name && shown_) return swatch(node);
   if (role == Qt::TextAlignmentRole && (index.column() == parameters || index.column() == time))
     return QVariant::fromValue(Qt::Alignment(Qt::AlignRight | Qt::AlignVCenter));
   return {};
+}
+
+/// The colours of its stages, side by side.
+QVariant ModuleTreeModel::swatch(const ModuleNode& node) const {
+  const std::vector<int64_t> stages = facts_.stagesOf(node.operators);
+  if (stages.size() == 1) return stageColour(stages.front(), facts_.stages());
+  QImage image(kSwatch, kSwatch, QImage::Format_RGB32);
+  for (int x = 0; x < kSwatch; ++x)
+    for (int y = 0; y < kSwatch; ++y)
+      image.setPixelColor(
+          x, y, stageColour(stages[size_t(x) * stages.size() / kSwatch], facts_.stages()));
+  return image;
 }
 
 QVariant ModuleTreeModel::headerData(int section, Qt::Orientation orientation, int role) const {

@@ -70,6 +70,15 @@ void OperatorFacts::addSplits(const ShownPlan& shown) {
         splits_[model.chain.blocks[block].begin + i] = splitOf(b.choices[i]);
 }
 
+std::vector<int64_t> OperatorFacts::stagesOf(const std::vector<OpId>& operators) const {
+  std::vector<bool> found(size_t(stageCount_), false);
+  for (OpId op : operators) found[size_t(stage(op))] = true;
+  std::vector<int64_t> stages;
+  for (int64_t s = 0; s < stageCount_; ++s)
+    if (found[size_t(s)]) stages.push_back(s);
+  return stages;
+}
+
 QString OperatorFacts::glyph(OpId op) const {
   const QString& split = splits_[op.index()];
   const qsizetype colon = split.indexOf(": ");

@@ -16,6 +16,8 @@ class OperatorFacts {
 
   int64_t stage(OpId op) const { return stages_[op.index()]; }
   int64_t stages() const { return stageCount_; }
+  /// Of all of them, sorted and without duplicates.
+  std::vector<int64_t> stagesOf(const std::vector<OpId>& operators) const;
   /// Seconds of the step that one rank of its stage spends on it: forward, backward, recomputation,
   /// all micro-batches; updates of its parameters apart.
   Seconds time(OpId op) const { return times_[op.index()]; }

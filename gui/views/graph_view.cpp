@@ -81,16 +81,15 @@ class GraphView::NodeItem : public QGraphicsItem {
   }
 
  private:
-  /// From the stage of the first to that of the last repetition.
+  /// Through the stages of all repetitions.
   QLinearGradient stageGradient(const QRectF& box, const QColor& fill) const {
     QLinearGradient gradient(box.topLeft(), box.topRight());
     const OperatorFacts* facts = view_.tree_.facts();
-    const std::vector<OpId>& all = module().operators;
-    for (size_t i = 0; i < kStops; ++i) {
-      const OpId op = all[i * (all.size() - 1) / (kStops - 1)];
+    const auto all = facts ? facts->stagesOf(module().operators) : std::vector<int64_t>();
+    gradient.setColorAt(0, fill);
+    for (size_t i = 0; i < kStops && !all.empty(); ++i)
       gradient.setColorAt(static_cast<double>(i) / (kStops - 1),
-                          facts ? stageColour(facts->stage(op), facts->stages()) : fill);
-    }
+                          stageColour(all[i * (all.size() - 1) / (kStops - 1)], facts->stages()));
     return gradient;
   }
 

@@ -35,7 +35,7 @@ ModelView::ModelView(Session& session, Selection& selection, QWidget* parent)
   auto* split = new QSplitter(Qt::Horizontal, this);
   split->addWidget(left);
   split->addWidget(graph_);
-  split->setSizes({1000, 1300});
+  split->setSizes({1200, 1000});
   split->setChildrenCollapsible(false);
   auto* layout = new QVBoxLayout(this);
   layout->setContentsMargins(0, 0, 0, 0);
