@@ -126,6 +126,13 @@ QColor stageColour(int64_t stage, int64_t stages) {
                                               static_cast<double>(stages - 1));
 }
 
+QColor worseColour() {
+  return {0xd5, 0x5e, 0x00};
+}
+QColor betterColour() {
+  return {0x00, 0x9e, 0x73};
+}
+
 QColor textOn(const QColor& background) {
   return luminance(background) > 0.179 ? Qt::black : Qt::white;
 }

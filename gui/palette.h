@@ -33,6 +33,10 @@ QColor memoryColour(MemoryCategory category);
 /// 0 to 1 along viridis.
 QColor scaleColour(double at);
 QColor stageColour(int64_t stage, int64_t stages);
+/// Slower and faster, or more and less than what it is held against: vermillion and bluish green of
+/// Okabe and Ito.
+QColor worseColour();
+QColor betterColour();
 /// Black or white, whichever is read better on it.
 QColor textOn(const QColor& background);
 

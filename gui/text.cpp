@@ -15,6 +15,12 @@ QString changeText(double now, double then) {
   return text(fmt::format("{:+.1f} %", 100 * change));
 }
 
+QString signedText(Seconds t) {
+  if (t.value == 0) return text(t);
+  return (t.value > 0 ? QStringLiteral("+") : QStringLiteral("−")) +
+         text(Seconds(std::abs(t.value)));
+}
+
 QString dollarsText(double dollars) {
   if (dollars <= 0) return QStringLiteral("–");
   if (dollars >= 0.01) return text(fmt::format("${:.2f}", dollars));

@@ -24,6 +24,8 @@ inline QString percent(double share) {
 }
 /// "+4.9 %" of what `now` is against `then`; empty when both are 0.
 QString changeText(double now, double then);
+/// "+1.20 ms", "−340 us", "0 s"
+QString signedText(Seconds t);
 /// "$0.0123"
 QString dollarsText(double dollars);
 

@@ -5,19 +5,20 @@
 #include <memory>
 #include <vector>
 
-#include "gui/document.h"
+#include "gui/models/compared_step.h"
 
 namespace meshplan::gui {
 
-/// Two plans figure by figure, the second against the first.
+/// Two steps figure by figure, the second against the first. Of the stage that computes longest,
+/// and of the fullest rank; what is known of one side only is a dash on the other.
 class ComparisonTable : public QAbstractTableModel {
   Q_OBJECT
 
  public:
   using QAbstractTableModel::QAbstractTableModel;
 
-  /// Either may be null.
-  void show(const ShownPlan* first, const ShownPlan* second);
+  /// Steps of nothing: empty.
+  void show(const ComparedStep& first, const ComparedStep& second);
 
   int rowCount(const QModelIndex& parent = {}) const override;
   int columnCount(const QModelIndex& parent = {}) const override;
@@ -30,8 +31,11 @@ class ComparisonTable : public QAbstractTableModel {
     double difference = 0;  // relative; above 0 where the second is worse
     bool heading = false;
   };
-  void addTimes(const PlanReport& a, const PlanReport& b);
-  void addMemory(const PlanReport& a, const PlanReport& b);
+  struct Figures;
+  static Figures figuresOf(const ComparedStep& step);
+  void addTimes(const Figures& a, const Figures& b);
+  void addRates(const Figures& a, const Figures& b);
+  void addMemory(const Figures& a, const Figures& b);
 
   std::vector<Row> rows_;
 };

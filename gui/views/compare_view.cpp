@@ -1,91 +1,201 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gui/views/compare_view.h"
 
+#include <QComboBox>
 #include <QHBoxLayout>
 #include <QHeaderView>
+#include <QLabel>
 #include <QPushButton>
+#include <QResizeEvent>
+#include <QSplitter>
 #include <QVBoxLayout>
 
-#include "app/planning.h"
 #include "gui/text.h"
+#include "gui/views/operator_difference_view.h"
 
 namespace meshplan::gui {
+namespace {
 
-CompareView::CompareView(Session& session, Selection&, QWidget* parent)
+constexpr int kSideBySide = 110;  // characters: narrower, and one stands below the other
+
+void setUp(QTableView& view) {
+  view.setObjectName("comparison");
+  view.setAccessibleName(CompareView::tr("Figures of both steps"));
+  view.verticalHeader()->hide();
+  view.verticalHeader()->setDefaultSectionSize(view.fontMetrics().height() + 6);
+  view.setShowGrid(false);
+  view.setAlternatingRowColors(true);
+  view.setSelectionBehavior(QAbstractItemView::SelectRows);
+  QHeaderView* header = view.horizontalHeader();
+  header->setSectionResizeMode(QHeaderView::ResizeToContents);
+  for (const int column : {1, 2}) header->setSectionResizeMode(column, QHeaderView::Stretch);
+  // Strategies are long, and their columns change with the window.
+  QObject::connect(header, &QHeaderView::sectionResized, &view, &QTableView::resizeRowsToContents);
+}
+
+}  // namespace
+
+CompareView::CompareView(Session& session, Selection& selection, QWidget* parent)
     : QWidget(parent),
       session_(session),
       first_(new QComboBox(this)),
       second_(new QComboBox(this)),
+      unpin_(new QPushButton(tr("Unpin"), this)),
+      swap_(new QPushButton(tr("Swap"), this)),
+      headline_(new QLabel(this)),
       empty_(new QLabel(tr("Pin a plan (Ctrl+B), then show another one: they stand here side by "
-                           "side."),
+                           "side. So do prediction and measurement of a plan that ran."),
                         this)),
-      view_(new QTableView(this)) {
+      view_(new QTableView(this)),
+      operators_(new OperatorDifferenceView(selection, this)),
+      upper_(new QSplitter(this)) {
   setObjectName("CompareView");
   setAccessibleName(tr("Compare"));
-  first_->setObjectName("first");
-  first_->setAccessibleName(tr("First plan"));
-  second_->setObjectName("second");
-  second_->setAccessibleName(tr("Second plan"));
-  empty_->setAlignment(Qt::AlignCenter);
-  empty_->setEnabled(false);
-  view_->setModel(&table_);
-  view_->setObjectName("comparison");
-  view_->setAccessibleName(tr("Figures of both plans"));
-  view_->verticalHeader()->hide();
-  view_->verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 8);
-  view_->setShowGrid(false);
-  view_->setAlternatingRowColors(true);
-  view_->setSelectionBehavior(QAbstractItemView::SelectRows);
-  auto* pin = new QPushButton(tr("Pin the shown plan"), this);
-  auto* unpin = new QPushButton(tr("Unpin"), this);
-  connect(pin, &QPushButton::clicked, &session_, &Session::pin);
-  connect(unpin, &QPushButton::clicked, this, [this] {
-    if (first_->currentIndex() > 0) session_.unpin(static_cast<size_t>(first_->currentIndex() - 1));
-  });
-  auto* bar = new QHBoxLayout;
-  bar->addWidget(first_, 1);
-  bar->addWidget(second_, 1);
-  bar->addWidget(pin);
-  bar->addWidget(unpin);
-  auto* layout = new QVBoxLayout(this);
-  layout->setContentsMargins(6, 6, 6, 6);
-  layout->addLayout(bar);
-  layout->addWidget(view_, 1);
-  layout->addWidget(empty_, 1);
+  layOut();
   connect(first_, &QComboBox::currentIndexChanged, this, &CompareView::compare);
   connect(second_, &QComboBox::currentIndexChanged, this, &CompareView::compare);
-  connect(&session_, &Session::pinnedChanged, this, &CompareView::fillChoices);
+  connect(unpin_, &QPushButton::clicked, this, &CompareView::unpin);
+  connect(swap_, &QPushButton::clicked, this, &CompareView::swap);
+  connect(operators_, &OperatorDifferenceView::summed, this,
+          [this] { headline_->setText(headline(operators_->table().shown())); });
+  connect(&session_, &Session::pinnedChanged, this, &CompareView::followPins);
   connect(&session_, &Session::shownChanged, this, &CompareView::fillChoices);
+  connect(&session_, &Session::comparedChanged, this, &CompareView::followRun);
   fillChoices();
 }
 
+void CompareView::layOut() {
+  first_->setObjectName("first");
+  first_->setAccessibleName(tr("First step"));
+  second_->setObjectName("second");
+  second_->setAccessibleName(tr("Second step"));
+  for (QComboBox* box : {first_, second_}) {
+    box->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    box->setMinimumContentsLength(12);
+  }
+  empty_->setAlignment(Qt::AlignCenter);
+  empty_->setWordWrap(true);
+  empty_->setForegroundRole(QPalette::PlaceholderText);
+  headline_->setObjectName("headline");
+  headline_->setWordWrap(true);
+  headline_->setTextInteractionFlags(Qt::TextSelectableByMouse);
+  swap_->setObjectName("swap");
+  swap_->setToolTip(tr("The second step first"));
+  unpin_->setObjectName("unpin");
+  view_->setModel(&table_);
+  setUp(*view_);
+  view_->verticalHeader()->setMinimumSectionSize(fontMetrics().height() + 6);
+  auto* pin = new QPushButton(tr("Pin the shown plan"), this);
+  connect(pin, &QPushButton::clicked, &session_, &Session::pin);
+  auto* bar = new QHBoxLayout;
+  bar->addWidget(first_, 1);
+  bar->addWidget(swap_);
+  bar->addWidget(second_, 1);
+  bar->addWidget(pin);
+  bar->addWidget(unpin_);
+  upper_->addWidget(view_);
+  upper_->addWidget(operators_);
+  upper_->setSizes({2000, 2600});
+  upper_->setChildrenCollapsible(false);
+  auto* layout = new QVBoxLayout(this);
+  layout->setContentsMargins(6, 6, 6, 6);
+  layout->addLayout(bar);
+  layout->addWidget(headline_);
+  layout->addWidget(upper_, 1);
+  layout->addWidget(empty_, 1);
+}
+
 void CompareView::fillChoices() {
-  const size_t pinned = session_.pinned().size();
+  std::vector<ComparedStep> old = std::exchange(choices_, {});
+  if (const auto& shown = session_.shown())
+    choices_.push_back(stepOf(shown, tr("shown: %1").arg(text(shown->strategy()))));
+  const auto& pinned = session_.pinned();
+  for (size_t i = 0; i < pinned.size(); ++i)
+    choices_.push_back(
+        stepOf(pinned[i], tr("pinned %1: %2").arg(i + 1).arg(text(pinned[i]->strategy()))));
+  if (session_.compared())
+    for (const bool measured : {false, true})
+      choices_.push_back(stepOf(session_.compared(), measured));
   for (QComboBox* box : {first_, second_}) {
     const QSignalBlocker quiet(box);
     const int before = box->currentIndex();
+    int now = 0;
+    for (size_t i = 0; before > 0 && i < choices_.size(); ++i)
+      if (choices_[i].timeline == old[size_t(before)].timeline) now = int(i);
     box->clear();
-    box->addItem(tr("the shown plan"));
-    for (size_t i = 0; i < pinned; ++i)
-      box->addItem(tr("pinned %1: %2").arg(i + 1).arg(text(session_.pinned()[i]->strategy())));
-    box->setCurrentIndex(before >= 0 && before < box->count() ? before : 0);
+    for (const ComparedStep& step : choices_) {
+      box->addItem(step.name);
+      box->setItemData(box->count() - 1, step.name, Qt::ToolTipRole);
+    }
+    box->setCurrentIndex(choices_.empty() ? -1 : now);
   }
-  const QSignalBlocker quiet(first_);
-  if (first_->currentIndex() == second_->currentIndex() && pinned > 0) first_->setCurrentIndex(1);
   compare();
 }
 
-const ShownPlan* CompareView::chosen(const QComboBox& box) const {
-  if (box.currentIndex() <= 0) return session_.shown().get();
-  return session_.pinned()[static_cast<size_t>(box.currentIndex() - 1)].get();
+void CompareView::followPins() {
+  const bool another = session_.pinned().size() > pinned_;
+  const bool ofRun = chosen(*first_).run || chosen(*second_).run;
+  const bool same = first_->currentIndex() == second_->currentIndex();
+  pinned_ = session_.pinned().size();
+  fillChoices();
+  if (another && session_.shown() && (ofRun || same)) choose(int(pinned_), 0);
+}
+
+void CompareView::followRun() {
+  fillChoices();
+  if (session_.compared()) choose(int(choices_.size()) - 2, int(choices_.size()) - 1);
+}
+
+void CompareView::choose(int first, int second) {
+  {
+    const QSignalBlocker quiet(first_);
+    first_->setCurrentIndex(first);
+  }
+  const QSignalBlocker quiet(second_);
+  second_->setCurrentIndex(second);
+  compare();
+}
+
+void CompareView::swap() {
+  choose(second_->currentIndex(), first_->currentIndex());
+}
+
+int CompareView::pinnedAt(const QComboBox& box) const {
+  const int index = box.currentIndex() - (session_.shown() ? 1 : 0);
+  return index >= 0 && index < int(session_.pinned().size()) ? index : -1;
+}
+
+void CompareView::unpin() {
+  const int at = pinnedAt(*first_) >= 0 ? pinnedAt(*first_) : pinnedAt(*second_);
+  if (at >= 0) session_.unpin(size_t(at));
+}
+
+ComparedStep CompareView::chosen(const QComboBox& box) const {
+  const int index = box.currentIndex();
+  return index >= 0 && index < int(choices_.size()) ? choices_[size_t(index)] : ComparedStep();
 }
 
 void CompareView::compare() {
-  const bool two = !session_.pinned().empty() && session_.shown();
-  view_->setVisible(two);
+  const bool two = choices_.size() > 1;
+  for (QWidget* part : std::initializer_list<QWidget*>{upper_, headline_}) part->setVisible(two);
   empty_->setVisible(!two);
-  table_.show(two ? chosen(*first_) : nullptr, two ? chosen(*second_) : nullptr);
-  view_->resizeColumnsToContents();
+  for (QComboBox* box : {first_, second_}) {
+    box->setEnabled(two);
+    box->setToolTip(box->currentText());
+  }
+  swap_->setEnabled(two);
+  unpin_->setEnabled(pinnedAt(*first_) >= 0 || pinnedAt(*second_) >= 0);
+  const ComparedStep a = two ? chosen(*first_) : ComparedStep();
+  const ComparedStep b = two ? chosen(*second_) : ComparedStep();
+  table_.show(a, b);
+  view_->resizeRowsToContents();
+  operators_->show(a, b, two && session_.shown() && sameModel(a, choices_.front()));
+}
+
+void CompareView::resizeEvent(QResizeEvent* event) {
+  QWidget::resizeEvent(event);
+  const bool wide = width() >= kSideBySide * fontMetrics().averageCharWidth();
+  upper_->setOrientation(wide ? Qt::Horizontal : Qt::Vertical);
 }
 
 }  // namespace meshplan::gui
