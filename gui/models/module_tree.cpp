@@ -219,7 +219,7 @@ QVariant ModuleTreeModel::display(const ModuleNode& node, int column) const {
     case time:
       return shown_ ? percent(timeOf(node) / facts_.stepTime()) : QString();
     default:
-      return shown_ && node.isOperator ? facts_.splitText(node.operators.front()) : QString();
+      return shown_ && node.isOperator ? facts_.shortSplit(node.operators.front()) : QString();
   }
 }
 

@@ -79,6 +79,11 @@ std::vector<int64_t> OperatorFacts::stagesOf(const std::vector<OpId>& operators)
   return stages;
 }
 
+QString OperatorFacts::shortSplit(OpId op) const {
+  const QString tensor = glyph(op);
+  return splitText(op).contains(',') || tensor.isEmpty() ? splitText(op) : tensor;
+}
+
 QString OperatorFacts::glyph(OpId op) const {
   const QString& split = splits_[op.index()];
   const qsizetype colon = split.indexOf(": ");

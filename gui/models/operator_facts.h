@@ -24,6 +24,8 @@ class OperatorFacts {
   Seconds stepTime() const { return stepTime_; }
   /// "tensor: heads", "tensor: out_features, experts: experts"; empty where it is not split.
   QString splitText(OpId op) const { return splits_[op.index()]; }
+  /// The same without "tensor: " where only the tensor axis splits it.
+  QString shortSplit(OpId op) const;
   /// One letter for how the tensor axis splits it, for the graph: the axis' first, "=" replicated.
   QString glyph(OpId op) const;
   QString toolTip(const ShownPlan& shown, OpId op) const;

@@ -81,9 +81,15 @@ RunView::RunView(Session& session, Selection&, QWidget* parent)
   });
   connect(&run_, &LocalRun::ended, this, &RunView::showState);
   connect(&session_, &Session::shownChanged, this, &RunView::showState);
-  setMinimumHeight(backend_->sizeHint().height() * 2 + fontMetrics().height() * 4);
+  reserveHeight();
   dress();
   showState();
+}
+
+/// A label that wraps tells its dock no height.
+void RunView::reserveHeight() {
+  const int chart = view_->isHidden() ? 0 : view_->minimumHeight();
+  setMinimumHeight(backend_->sizeHint().height() * 2 + fontMetrics().height() * 5 + chart);
 }
 
 void RunView::dress() {
@@ -126,7 +132,10 @@ void RunView::start() {
 }
 
 void RunView::addStep(int step, double loss, double seconds) {
-  view_->show();
+  if (view_->isHidden()) {
+    view_->show();
+    reserveHeight();
+  }
   loss_->append(step, loss);
   const auto points = loss_->points();
   const auto [low, high] =

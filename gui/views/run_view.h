@@ -31,6 +31,7 @@ class RunView : public QWidget {
   void addStep(int step, double loss, double seconds);
   void finish(qint64 run, double predicted, double measured);
   void showState();
+  void reserveHeight();
   void dress();
 
   Session& session_;

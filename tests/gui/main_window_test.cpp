@@ -22,6 +22,7 @@
 #include "gui/export_view.h"
 #include "gui/views/model_view.h"
 #include "gui/views/placement_view.h"
+#include "gui/views/stages_view.h"
 
 namespace meshplan::gui {
 namespace {
@@ -210,6 +211,48 @@ TEST_F(Window, RunsThePlanAndShowsItBesideThePrediction) {
   EXPECT_EQ(run.measured.spans.size(), run.predicted.spans.size());
   EXPECT_TRUE(child<QLabel>("runState")->text().contains("measured"));
   picture("run");
+}
+
+/// As somebody who has read nothing: opens, searches, takes two stages, moves a layer, runs it.
+TEST_F(Window, ANewcomerMovesALayerAndRunsThePlan) {
+  const std::string store = settings.filePath("profiles.db").toStdString();
+  qputenv("MESHPLAN_PROFILES", store.c_str());
+  window->session().setProfiles(store);
+  OpenRequest request;
+  request.model.source = "gpt";
+  request.model.settings = {{"layers", "4"}, {"hidden", "64"}, {"heads", "4"}, {"vocab", "128"}};
+  request.model.sequence = 32;
+  request.training.precision = Precision::fp32;
+  request.cluster = "local:2";
+  request.globalBatch = 8;
+  window->session().open(request);
+  ASSERT_TRUE(settled());
+  EXPECT_FALSE(child<QLabel>("SummaryView")->text().isEmpty());
+  QTest::mouseClick(child<QToolButton>("pp=2"), Qt::LeftButton);
+  ASSERT_TRUE(QTest::qWaitFor(
+      [&] { return window->session().shown()->report.plan.mesh.pipeline == 2; }, kWaitMs));
+  auto* stages = child<StagesView>("StagesView");
+  QTest::qWait(50);  // until it has its place
+  const int64_t last = stages->blocks().chunks()[0].end - 1;
+  const auto before = window->session().shown();
+  QTest::mousePress(stages, Qt::LeftButton, {}, stages->block(last).center().toPoint());
+  QTest::mouseMove(stages, stages->row(1).center().toPoint());
+  QTest::mouseRelease(stages, Qt::LeftButton, {}, stages->row(1).center().toPoint());
+  ASSERT_TRUE(QTest::qWaitFor([&] { return window->session().shown() != before; }, kWaitMs));
+  EXPECT_TRUE(window->session().shown()->cutByHand);
+  picture("moved");
+  QSignalSpy compared(&window->session(), &Session::comparedChanged);
+  QTest::mouseClick(child<QPushButton>("startRun"), Qt::LeftButton);
+  const bool finished = QTest::qWaitFor([&] { return compared.count() > 0; }, kWaitMs);
+  qunsetenv("MESHPLAN_PROFILES");
+  ASSERT_TRUE(finished) << child<QLabel>("runState")->text().toStdString();
+  const Comparison& run = *window->session().compared();
+  const auto& moved = window->session().shown()->simulated.program;
+  ASSERT_EQ(run.program.routines.size(), moved.routines.size());
+  for (size_t r = 0; r < moved.routines.size(); ++r)
+    EXPECT_EQ(run.program.routines[r].instructions.size(), moved.routines[r].instructions.size());
+  EXPECT_GT(run.diff.step.measured.value, 0);
+  picture("moved-run");
 }
 
 TEST_F(Window, EverythingFitsInSmallAndLargeWindows) {
