@@ -165,9 +165,9 @@ void MainWindow::addToolBar() {
   search_->setToolTip(tr("Search for the best plan (F5)"));
   stop_ = new QAction(tr("Stop"), this);
   stop_->setObjectName("stop");
-  stop_->setToolTip(tr("End the search"));
+  stop_->setToolTip(tr("End the search with the best plan so far"));
   connect(search_, &QAction::triggered, this, [this] { session_.startSearch(); });
-  connect(stop_, &QAction::triggered, &session_, &Session::cancelSearch);
+  connect(stop_, &QAction::triggered, &session_, &Session::stopSearch);
   statusBar()->addPermanentWidget(searchText_);
   statusBar()->addPermanentWidget(progress_);
   bar_->addWidget(title_);
@@ -270,11 +270,13 @@ void MainWindow::showSearch() {
   progress_->setValue(static_cast<int>(search.simulated));
   const QString candidates = text(groupedText(static_cast<double>(search.evaluated)));
   if (search.running)
-    searchText_->setText(simulating ? tr("%1 candidates, %2 of %3 simulated")
-                                          .arg(candidates)
-                                          .arg(search.simulated)
-                                          .arg(search.toSimulate)
-                                    : tr("%1 candidates").arg(candidates));
+    searchText_->setText((simulating ? tr("%1 candidates, %2 of %3 simulated")
+                                           .arg(candidates)
+                                           .arg(search.simulated)
+                                           .arg(search.toSimulate)
+                                     : tr("%1 candidates").arg(candidates)) +
+                         (search.best.value > 0 ? tr(", best so far %1").arg(text(search.best))
+                                                : QString()));
   else if (search.evaluated > 0)
     searchText_->setText(
         tr("searched %1 candidates, simulated %2").arg(candidates).arg(search.simulated));

@@ -178,15 +178,18 @@ void Session::startSearch() {
   options.globalBatch = document_->globalBatch();
   options.top = 200;
   options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  search_ = {.running = true};
+  search_ = {};
+  search_.running = true;
   Q_EMIT searchChanged();
+  stopSearch_ = std::make_shared<std::atomic<bool>>(false);
   jobs_.run<SearchResult>(
       Jobs::Lane::search,
-      [this, document = document_, options](const JobPointer& job) mutable {
-        options.stop = [&job] { return job->cancelled(); };
+      [this, document = document_, options, stop = stopSearch_](const JobPointer& job) mutable {
+        options.stop = [&job, &stop] { return *stop || job->cancelled(); };
         options.progress = [this, &job](const SearchProgress& p) {
-          jobs_.post(job, [this, p] {
-            search_ = {true, false, p.evaluated, p.simulated, p.toSimulate};
+          const Seconds best = p.best ? p.best->stepTime : Seconds(0);
+          jobs_.post(job, [this, p, best] {
+            search_ = {true, false, p.evaluated, p.simulated, p.toSimulate, best};
             Q_EMIT searchChanged();
           });
         };
@@ -204,6 +207,10 @@ void Session::startSearch() {
       });
 }
 
+void Session::stopSearch() {
+  if (search_.running) *stopSearch_ = true;
+}
+
 void Session::cancelSearch() {
   if (!search_.running) return;
   jobs_.cancel(Jobs::Lane::search);
@@ -212,7 +219,7 @@ void Session::cancelSearch() {
 }
 
 void Session::searched(SearchResult result) {
-  search_ = {false, result.complete, result.evaluated, result.simulated, 0};
+  search_ = {false, result.complete, result.evaluated, result.simulated, 0, Seconds(0)};
   found_ = std::move(result);
   Q_EMIT searchChanged();
   Q_EMIT foundChanged();

@@ -4,6 +4,7 @@
 #include <QObject>
 #include <QString>
 #include <QUndoStack>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <vector>
@@ -21,6 +22,7 @@ struct SessionFile;
 struct SearchState {
   bool running = false, complete = false;
   uint64_t evaluated = 0, simulated = 0, toSimulate = 0;
+  Seconds best;  // the step of the best so far; 0: none yet
 };
 
 /// The open document, its plans and the plan that all views show; everything slow runs beside the
@@ -58,6 +60,9 @@ class Session : public QObject {
                std::function<void(const Error&)> failed);
   /// Under the constraints.
   void startSearch();
+  /// Ends the search with the best so far.
+  void stopSearch();
+  /// Ends it without a result.
   void cancelSearch();
 
   /// Shows a plan of the document, as an edit that can be undone; `what` names it.
@@ -117,6 +122,7 @@ class Session : public QObject {
   std::shared_ptr<const Document> foundFor_;
   QString foundUnder_;
   SearchState search_;
+  std::shared_ptr<std::atomic<bool>> stopSearch_;
   std::map<QString, QString> constraints_;
   std::vector<std::shared_ptr<const ShownPlan>> pinned_;
   std::shared_ptr<const Comparison> compared_;

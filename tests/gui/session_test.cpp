@@ -98,6 +98,24 @@ TEST_F(OpenSession, DropsTheResultOfACancelledSearch) {
   EXPECT_EQ(found.count(), 0);
 }
 
+TEST_F(OpenSession, StopsASearchWithTheBestSoFar) {
+  OpenRequest request;
+  request.model.source = "gpt3-175b";
+  request.cluster = "128x8xA100-SXM-80GB";
+  request.globalBatch = 1536;
+  session.open(request);
+  Seconds best(0);
+  QObject::connect(&session, &Session::searchChanged, [&] {
+    if (session.search().best.value > 0) best = session.search().best;
+    if (session.search().running && best.value > 0) session.stopSearch();
+  });
+  ASSERT_TRUE(settled());
+  ASSERT_FALSE(session.found().plans.empty());
+  EXPECT_FALSE(session.search().complete);
+  EXPECT_LE(session.found().plans.front().stepTime, best);
+  EXPECT_EQ(failures.count(), 0);
+}
+
 TEST_F(OpenSession, ASlowerClusterMakesASlowerStep) {
   OpenRequest request;
   request.model.source = "llama3-8b";
