@@ -22,6 +22,7 @@
 #include "gui/text.h"
 #include "gui/views/compare_view.h"
 #include "gui/views/memory_view.h"
+#include "gui/views/model_dialog.h"
 #include "gui/views/model_view.h"
 #include "gui/views/placement_view.h"
 #include "gui/views/plans_view.h"
@@ -63,6 +64,8 @@ MainWindow::MainWindow(QWidget* parent)
   setAcceptDrops(true);
   setDockNestingEnabled(true);
   setMinimumSize(900, 600);
+  // Before any view looks at the new one.
+  connect(&session_, &Session::documentChanged, this, &MainWindow::forgetSelection);
   summary_ = new SummaryView(session_, selection_, this);
   auto* centre = new QWidget(this);
   auto* column = new QVBoxLayout(centre);
@@ -84,6 +87,7 @@ MainWindow::MainWindow(QWidget* parent)
   connect(&session_, &Session::comparedChanged, this, &MainWindow::showCompared);
   connect(start_, &StartPage::chosen, &session_, &Session::open);
   connect(start_, &StartPage::fileChosen, this, &MainWindow::openFile);
+  connect(start_, &StartPage::choosePressed, this, &MainWindow::chooseModel);
   connect(start_, &StartPage::openPressed, this, &MainWindow::chooseFile);
   connectKeeper();
   statusBar()->showMessage(tr("Press an example, or open a model."));
@@ -171,6 +175,9 @@ void MainWindow::addToolBar() {
   statusBar()->addPermanentWidget(searchText_);
   statusBar()->addPermanentWidget(progress_);
   bar_->addWidget(title_);
+  change_ = bar_->addAction(tr("Change …"), this, &MainWindow::chooseModel);
+  change_->setObjectName("change");
+  change_->setToolTip(tr("Another model, cluster or batch (Ctrl+N)"));
   bar_->addSeparator();
 }
 
@@ -205,6 +212,9 @@ void MainWindow::addMenus() {
 
 void MainWindow::addFileMenu() {
   QMenu* file = menuBar()->addMenu(tr("&File"));
+  QAction* chosen =
+      file->addAction(tr("&Plan a model …"), QKeySequence::New, this, &MainWindow::chooseModel);
+  chosen->setObjectName("chooseModel");
   file->addAction(tr("&Open …"), QKeySequence::Open, this, &MainWindow::chooseFile);
   file->addAction(tr("&Save the plan …"), QKeySequence::Save, this, &MainWindow::savePlan);
   file->addAction(tr("Save the sess&ion as …"), this, &MainWindow::saveSession);
@@ -239,11 +249,19 @@ void MainWindow::setTheme(Theme theme) {
   QApplication::setPalette(themePalette(theme));
 }
 
+/// What was selected is of the model that was open.
+void MainWindow::forgetSelection() {
+  const Planning* planning = session_.document() ? &session_.document()->planning() : nullptr;
+  if (planning != selectedIn_) selection_.clear();
+  selectedIn_ = planning;
+}
+
 void MainWindow::showDocument() {
   const auto& document = session_.document();
   workspaces_->setEnabled(document != nullptr);
   for (QDockWidget* dock : findChildren<QDockWidget*>()) dock->setVisible(document != nullptr);
   search_->setEnabled(document != nullptr);
+  change_->setVisible(document != nullptr);
   summary_->setVisible(document != nullptr);
   if (!document) {
     title_->setText(tr("Meshplan"));
@@ -270,13 +288,13 @@ void MainWindow::showSearch() {
   progress_->setValue(static_cast<int>(search.simulated));
   const QString candidates = text(groupedText(static_cast<double>(search.evaluated)));
   if (search.running)
-    searchText_->setText((simulating ? tr("%1 candidates, %2 of %3 simulated")
-                                           .arg(candidates)
-                                           .arg(search.simulated)
-                                           .arg(search.toSimulate)
-                                     : tr("%1 candidates").arg(candidates)) +
-                         (search.best.value > 0 ? tr(", best so far %1").arg(text(search.best))
-                                                : QString()));
+    searchText_->setText(
+        (simulating ? tr("%1 candidates, %2 of %3 simulated")
+                          .arg(candidates)
+                          .arg(search.simulated)
+                          .arg(search.toSimulate)
+                    : tr("%1 candidates").arg(candidates)) +
+        (search.best.value > 0 ? tr(", best so far %1").arg(text(search.best)) : QString()));
   else if (search.evaluated > 0)
     searchText_->setText(
         tr("searched %1 candidates, simulated %2").arg(candidates).arg(search.simulated));
@@ -297,6 +315,12 @@ void MainWindow::showFailure(const QString& problem, const QString& remedy) {
   box.setObjectName("failure");
   box.setInformativeText(remedy);
   box.exec();
+}
+
+void MainWindow::chooseModel() {
+  const auto& document = session_.document();
+  ModelDialog dialog(document ? document->request() : OpenRequest(), this);
+  if (dialog.exec() == QDialog::Accepted) session_.open(dialog.request());
 }
 
 void MainWindow::chooseFile() {

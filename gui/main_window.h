@@ -51,6 +51,7 @@ class MainWindow : public QMainWindow {
   void addMenus();
   void addFileMenu();
   void addViewMenu();
+  void chooseModel();
   void chooseFile();
   void savePlan();
   void saveSession();
@@ -58,6 +59,7 @@ class MainWindow : public QMainWindow {
   void readSession(const SessionFile& file);
   void exportView();
   void copyTable();
+  void forgetSelection();
   void showDocument();
   void showSearch();
   void showCompared();
@@ -67,6 +69,7 @@ class MainWindow : public QMainWindow {
 
   Session session_;
   Selection selection_;
+  const Planning* selectedIn_ = nullptr;  // only compared
   SessionKeeper keeper_{session_, selection_};
   QStackedWidget* pages_;
   StartPage* start_ = nullptr;
@@ -76,7 +79,7 @@ class MainWindow : public QMainWindow {
   PlansView* plans_ = nullptr;
   QToolBar* bar_ = nullptr;
   QActionGroup* workspaces_;
-  QAction *search_ = nullptr, *stop_ = nullptr;
+  QAction *search_ = nullptr, *stop_ = nullptr, *change_ = nullptr;
   QLabel* title_ = nullptr;
   QLabel* searchText_ = nullptr;
   QProgressBar* progress_ = nullptr;

@@ -26,6 +26,7 @@ class MeshCells {
   MeshCells() = default;
   explicit MeshCells(const ShownPlan& shown);
 
+  bool empty() const { return nodes_.empty(); }
   int64_t rows() const { return mesh_.pipeline; }
   int64_t columns() const { return mesh_.tensor * mesh_.expert * mesh_.data; }
   const MeshShape& mesh() const { return mesh_; }

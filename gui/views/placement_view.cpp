@@ -69,7 +69,7 @@ double MeshMatrix::gap() const {
 double MeshMatrix::sideFor(double width) const {
   const auto columns = static_cast<double>(cells_.columns());
   const int64_t last = cells_.columns() - 1;
-  if (!session_.shown()) return kLargestSide;
+  if (cells_.empty()) return kLargestSide;
   const double nodeGaps = kNodeGap * static_cast<double>(cells_.node(last) - cells_.node(0));
   return (width - headerWidth() - nodeGaps - kNodeGap) / columns - gap();
 }
@@ -101,7 +101,7 @@ QRectF MeshMatrix::cell(int64_t rank) const {
 }
 
 int64_t MeshMatrix::rankAt(QPointF at) const {
-  if (!session_.shown()) return -1;
+  if (cells_.empty()) return -1;
   const auto row = static_cast<int64_t>((at.y() - headerHeight()) / (side() + gap()));
   if (at.y() < headerHeight() || row >= cells_.rows()) return -1;
   for (int64_t c = 0; c < cells_.columns(); ++c)
@@ -110,7 +110,7 @@ int64_t MeshMatrix::rankAt(QPointF at) const {
 }
 
 int64_t MeshMatrix::stageNameAt(QPointF at) const {
-  if (!session_.shown() || at.x() > headerWidth() || at.y() < headerHeight()) return -1;
+  if (cells_.empty() || at.x() > headerWidth() || at.y() < headerHeight()) return -1;
   const auto row = static_cast<int64_t>((at.y() - headerHeight()) / (side() + gap()));
   return row < cells_.rows() ? row : -1;
 }
@@ -129,7 +129,7 @@ void MeshMatrix::paintEvent(QPaintEvent*) {
 
 void MeshMatrix::paint(QPainter& painter) {
   painter.setRenderHint(QPainter::Antialiasing);
-  if (!session_.shown()) {
+  if (cells_.empty()) {
     painter.setPen(palette().color(QPalette::PlaceholderText));
     painter.drawText(rect(), Qt::AlignCenter | Qt::TextWordWrap,
                      tr("The ranks of the plan stand here once a model is open."));

@@ -39,7 +39,8 @@ StagesView::StagesView(Session& session, Selection& selection, QWidget* parent)
 }
 
 void StagesView::showPlan() {
-  blocks_ = session_.shown() ? StageBlocks(*session_.shown()) : StageBlocks();
+  shown_ = session_.shown();
+  blocks_ = shown_ ? StageBlocks(*shown_) : StageBlocks();
   drag_.reset();
   if (pointed_ >= std::ssize(blocks_.blocks())) pointed_ = -1;
   selectionChanged();
@@ -49,9 +50,9 @@ void StagesView::showPlan() {
 /// A block is selected when any of its operators is.
 void StagesView::selectionChanged() {
   selected_.assign(blocks_.blocks().size(), false);
-  if (!session_.shown()) return update();
-  const BlockChain& chain = session_.document()->model().chain;
-  const size_t operators = session_.document()->model().forwardOps;
+  if (!shown_) return update();
+  const BlockChain& chain = shown_->document->model().chain;
+  const size_t operators = shown_->document->model().forwardOps;
   for (OpId op : selection_.operators())
     if (op.index() < operators) selected_[chain.blockOf(op)] = true;
   update();
@@ -260,7 +261,7 @@ void StagesView::point(int64_t block) {
   pointed_ = block;
   std::vector<OpId> operators;
   if (block >= 0) {
-    const Block& b = session_.document()->model().chain.blocks[size_t(block)];
+    const Block& b = shown_->document->model().chain.blocks[size_t(block)];
     for (uint32_t i = b.begin; i < b.end; ++i) operators.push_back(OpId(i));
   }
   selection_.setOperators(std::move(operators));
@@ -355,7 +356,7 @@ QString StagesView::toolTip(int64_t index) const {
   const StageChunk& c = blocks_.chunks()[size_t(blocks_.chunkOf(index))];
   return tr("<b>%1</b>, %2<br>%3 a micro-batch, forward and backward, of %4 of the stage (%5)")
       .arg(b.name, c.name, text(b.time), text(c.time),
-           text(provenanceName(session_.shown()->report.provenance)));
+           text(provenanceName(shown_->report.provenance)));
 }
 
 bool StagesView::event(QEvent* event) {

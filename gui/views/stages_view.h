@@ -67,6 +67,7 @@ class StagesView : public QWidget {
 
   Session& session_;
   Selection& selection_;
+  std::shared_ptr<const ShownPlan> shown_;  // whose blocks these are
   StageBlocks blocks_;
   std::vector<bool> selected_;  // by block
   int64_t pointed_ = -1;        // the block with the cursor

@@ -21,6 +21,7 @@ class StartPage : public QWidget {
   void chosen(const meshplan::gui::OpenRequest& request);
   void fileChosen(const QString& path);
   void openPressed();
+  void choosePressed();
 
  private:
   void addExample(const QString& name, const QString& what, const OpenRequest& request);

@@ -19,7 +19,9 @@
 #include <QToolButton>
 #include <fstream>
 
+#include "core/error.h"
 #include "gui/export_view.h"
+#include "gui/views/model_dialog.h"
 #include "gui/views/model_view.h"
 #include "gui/views/placement_view.h"
 #include "gui/views/stages_view.h"
@@ -167,6 +169,26 @@ TEST_F(Window, ARankThatIsClickedIsSelectedEverywhere) {
   EXPECT_EQ(window->selection().ranks(), (std::vector<int64_t>{3, 5}));
 }
 
+TEST_F(Window, ForgetsWhatWasSelectedInAnotherModel) {
+  openSmall();
+  window->show(MainWindow::Workspace::plan);
+  const auto last = window->session().document()->model().forwardOps - 1;
+  window->selection().setOperators({OpId(last)});
+  window->selection().setRanks({7});
+  window->session().tryScenario({.network = 0.5, .fabric = 1, .device = ""});
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(window->selection().operators().size(), 1u);  // the same model
+  OpenRequest request;
+  request.model.source = "mlp";
+  request.cluster = "2xA100-SXM-80GB";
+  window->session().open(request);
+  ASSERT_TRUE(QTest::qWaitFor(
+      [&] { return window->session().document()->request().model.source == "mlp"; }, kWaitMs));
+  ASSERT_TRUE(settled());
+  EXPECT_TRUE(window->selection().operators().empty());
+  EXPECT_TRUE(window->selection().ranks().empty());
+}
+
 TEST_F(Window, FindsOperatorsByName) {
   openSmall();
   window->show(MainWindow::Workspace::model);
@@ -253,6 +275,55 @@ TEST_F(Window, ANewcomerMovesALayerAndRunsThePlan) {
     EXPECT_EQ(run.program.routines[r].instructions.size(), moved.routines[r].instructions.size());
   EXPECT_GT(run.diff.step.measured.value, 0);
   picture("moved-run");
+}
+
+/// What `act` opens is filled in by `use`.
+template <class Dialog>
+void inDialog(QObject& window, const std::function<void(Dialog&)>& use,
+              const std::function<void()>& act) {
+  QTimer::singleShot(0, &window, [&] {
+    ASSERT_TRUE(QTest::qWaitFor([&] { return window.findChild<Dialog*>() != nullptr; }, kWaitMs));
+    use(*window.findChild<Dialog*>());
+  });
+  act();
+}
+
+TEST_F(Window, PlansWhatIsChosenInTheDialog) {
+  inDialog<ModelDialog>(
+      *window,
+      [&](ModelDialog& dialog) {
+        dialog.findChild<QComboBox*>("choose:Model")->setCurrentText("gpt2");
+        dialog.findChild<QComboBox*>("choose:Cluster")->setCurrentText("2x4xA100-SXM-80GB");
+        dialog.findChild<QSpinBox*>("choose:Sequence length")->setValue(256);
+        dialog.findChild<QSpinBox*>("choose:Global batch")->setValue(48);
+        dialog.findChild<QLineEdit*>("choose:Settings")->setText("layers=3");
+        dialog.findChild<QComboBox*>("choose:Optimizer")->setCurrentText("sgd");
+        picture("dialog");
+        QTest::mouseClick(dialog.findChild<QPushButton*>("plan"), Qt::LeftButton);
+      },
+      [&] { QTest::mouseClick(child<QPushButton>("choose"), Qt::LeftButton); });
+  ASSERT_TRUE(settled());
+  const Document& document = *window->session().document();
+  EXPECT_EQ(document.globalBatch(), 48);
+  EXPECT_EQ(document.cluster().deviceCount(), 8u);
+  EXPECT_EQ(document.model().tokensPerSample, 256);
+  EXPECT_EQ(document.model().options.optimizer, OptimizerKind::sgd);
+  EXPECT_EQ(ModelDialog(document.request()).request().model.settings,
+            (std::map<std::string, std::string>{{"layers", "3"}}));
+}
+
+TEST_F(Window, TellsWhatOfTheDialogCannotBeRead) {
+  ModelDialog dialog{OpenRequest()};
+  EXPECT_THROW(dialog.request(), Error);  // no model
+  dialog.findChild<QComboBox*>("choose:Model")->setCurrentText("gpt2");
+  dialog.findChild<QLineEdit*>("choose:Dimensions of an ONNX graph")->setText("batch=many");
+  try {
+    dialog.request();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.place(), "Dimensions");
+    EXPECT_NE(error.problem().find("many"), std::string::npos);
+  }
 }
 
 TEST_F(Window, EverythingFitsInSmallAndLargeWindows) {

@@ -68,6 +68,23 @@ TEST_F(WindowSession, ComesBackToTheSamePlaceOfTheTimeline) {
   EXPECT_EQ(shown.end(), end);
 }
 
+TEST_F(WindowSession, ComesBackToThePlansOnTheScreen) {
+  {
+    MainWindow window;
+    window.keeper().keepIn(folder.path());
+    window.session().open(smallGpt());
+    ASSERT_TRUE(settled(window));
+    window.show(MainWindow::Workspace::plan);
+  }
+  MainWindow window;
+  window.QWidget::show();
+  window.keeper().keepIn(folder.path());
+  window.keeper().restore();
+  ASSERT_TRUE(settled(window));
+  EXPECT_TRUE(window.findChild<QWidget*>("MeshMatrix")->isVisible());
+  EXPECT_TRUE(window.findChild<QWidget*>("StagesView")->isVisible());
+}
+
 TEST_F(WindowSession, OpensASessionFileThatWasSaved) {
   const QString path = folder.filePath("mine.meshplan");
   {
