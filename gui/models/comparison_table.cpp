@@ -20,6 +20,18 @@ QString strategyText(const std::string& strategy) {
   return text(strategy).replace(',', QStringLiteral(", "));
 }
 
+/// Of a run, as shortStrategy tells it of plans: without what goes without saying.
+QString runStrategyText(const std::string& strategy) {
+  QStringList out;
+  const QStringList all = text(strategy).split(',');
+  for (const QString& part : all) {
+    const bool one = part == "ep=1" || part == "vpp=1" || part == "zero=0";
+    const bool alone = part.startsWith("schedule=") && all.contains("pp=1");
+    if (!one && !alone && part != "recompute=none") out << part;
+  }
+  return out.join(QStringLiteral(", "));
+}
+
 QString clusterText(const ShownPlan& plan) {
   const Scenario& s = plan.document->scenario();
   QString name = text(plan.document->cluster().name);
@@ -66,7 +78,7 @@ ComparisonTable::Figures ComparisonTable::figuresOf(const ComparedStep& step) {
     f.memory = fullest.peakByCategory;
   }
   if (!step.run) return f;
-  f.strategy = strategyText(step.run->run.strategy);
+  f.strategy = runStrategyText(step.run->run.strategy);
   f.cluster = text(step.run->planning->cluster().name);
   const PlanFile file = planFromJson(step.run->run.planJson, "the run");
   f.samplesPerSecond = double(file.plan.globalBatch) / f.step.value;

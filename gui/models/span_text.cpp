@@ -8,6 +8,7 @@
 #include "app/human.h"
 #include "core/instruction_names.h"
 #include "gui/models/time_scale.h"
+#include "gui/text.h"
 
 namespace meshplan::gui {
 namespace {
@@ -15,11 +16,8 @@ namespace {
 QString tr(const char* text) {
   return QCoreApplication::translate("SpanText", text);
 }
-QString text(std::string_view s) {
-  return QString::fromUtf8(s.data(), qsizetype(s.size()));
-}
 QString seconds(double t) {
-  return text(secondsText(Seconds(t)));
+  return text(Seconds(t));
 }
 
 QString title(const TimelineScene& scene, const SpanPlace& place, const Span* span) {
@@ -47,22 +45,19 @@ QString what(const TimelineScene& scene, const Span& span) {
 }
 
 QString evidence(const TimelineScene& scene, const Span& span) {
-  if (!scene.owner) return {};
-  const auto& all = scene.owner->simulated.times.evidence;
-  const uint32_t routine = scene.call(span).routine;
-  if (routine >= all.size() || span.instruction >= all[routine].size()) return {};
-  const Evidence& e = all[routine][span.instruction];
-  return tr("prediction: %1, ± %2")
-      .arg(text(provenanceName(e.provenance)), text(percentText(double(e.uncertainty))));
+  const auto found = scene.evidence.of(scene.call(span).routine, span.instruction);
+  return found ? tr("prediction: %1").arg(evidenceText(*found)) : QString();
 }
 
 QString error(const TimelineScene& scene, const SpanPlace& place) {
   const Track& track = scene.track(place);
-  if (!track.measured || track.predicted[place.place] < 0) return {};
-  const double predicted = double(track.predicted[place.place]);
-  const double measured = scene.end(place) - scene.start(place);
-  return tr("measured; predicted %1 (%2)")
-      .arg(seconds(predicted), text(percentText(predicted / measured - 1)));
+  if (track.predicted.empty() || track.predicted[place.place] < 0) return {};
+  const auto there = double(track.predicted[place.place]);
+  const double here = scene.end(place) - scene.start(place);
+  if (track.measured)
+    return tr("measured; predicted %1 (%2)")
+        .arg(seconds(there), text(percentText(there / here - 1)));
+  return tr("%1 in the other step, %2 here").arg(seconds(there), changeText(here, there));
 }
 
 bool isInterleaved(const Program& program) {

@@ -99,8 +99,32 @@ std::shared_ptr<const TimelineScene> sceneOf(std::shared_ptr<const ShownPlan> sh
                                              std::shared_ptr<const Timeline> measured) {
   auto scene = filled(shown->simulated.program, shown->document->model().graph,
                       shown->simulated.timeline, measured.get());
+  scene->evidence = EvidenceTable(shown->simulated.times);
   scene->owner = std::move(shown);
   scene->measuredOwner = std::move(measured);
+  return scene;
+}
+
+std::shared_ptr<const TimelineScene> sceneOf(std::shared_ptr<const Comparison> run) {
+  auto scene =
+      filled(run->program, run->planning->training().graph, run->predicted, &run->measured);
+  scene->evidence = EvidenceTable(*run);
+  scene->otherOwner = std::move(run);
+  return scene;
+}
+
+std::shared_ptr<const TimelineScene> sceneOf(const ComparedStep& step, size_t rankClass,
+                                             const ComparedStep* twin, double stepTime) {
+  auto scene = std::make_shared<TimelineScene>();
+  scene->otherOwner = step.owner;
+  scene->program = step.program;
+  scene->graph = step.graph;
+  scene->timeline = step.timeline;
+  scene->tracks = TimelineTracks::ofStage(*step.program, *step.timeline, rankClass,
+                                          twin ? twin->timeline : nullptr, stepTime);
+  for (size_t c = 0; c < step.program->rankClasses.size(); ++c)
+    scene->ranks.push_back(ranksOf(*step.program, c));
+  scene->evidence = step.evidence();
   return scene;
 }
 

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "gui/document.h"
+#include "gui/models/compared_step.h"
 #include "gui/models/memory_curve.h"
 #include "gui/models/timeline_tracks.h"
 
@@ -27,10 +27,11 @@ struct Flow {
 using MarkedPlaces = std::vector<std::vector<uint32_t>>;
 
 /// All that a timeline view draws of a plan. Fixed once made; threads share it. The referred
-/// objects live in `owner` and `measuredOwner`, or are the caller's.
+/// objects live in `owner`, `measuredOwner` and `otherOwner`, or are the caller's.
 struct TimelineScene {
   std::shared_ptr<const ShownPlan> owner;  // null: made from parts
   std::shared_ptr<const Timeline> measuredOwner;
+  std::shared_ptr<const void> otherOwner;
   const Program* program = nullptr;
   const Graph* graph = nullptr;
   const Timeline* timeline = nullptr;
@@ -38,6 +39,7 @@ struct TimelineScene {
   TimelineTracks tracks;
   std::vector<MemoryCurve> memory;  // by rank class
   std::vector<Flow> flows;          // by begin
+  EvidenceTable evidence;           // of the predicted times
   std::vector<std::vector<int64_t>> ranks;
 
   const Track& track(const SpanPlace& p) const { return tracks.tracks()[p.track]; }
@@ -56,6 +58,12 @@ struct TimelineScene {
 
 std::shared_ptr<const TimelineScene> sceneOf(std::shared_ptr<const ShownPlan> shown,
                                              std::shared_ptr<const Timeline> measured = {});
+/// A run beside its prediction.
+std::shared_ptr<const TimelineScene> sceneOf(std::shared_ptr<const Comparison> run);
+/// One stage of a step, without memory and flows, to be shown in a step of at least `stepTime`.
+/// `twin`: of the same program, for each span's time there; null: none.
+std::shared_ptr<const TimelineScene> sceneOf(const ComparedStep& step, size_t rankClass,
+                                             const ComparedStep* twin, double stepTime);
 std::shared_ptr<const TimelineScene> sceneOf(const Program& program, const Graph& graph,
                                              const Timeline& timeline,
                                              const Timeline* measured = nullptr);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include "core/error.h"
 
@@ -122,21 +123,22 @@ class Predictions {
   std::vector<float> times_;
 };
 
-Track measuredTrack(Track track, const Timeline& measured, const Predictions& predictions) {
-  track.measured = true;
+Track heldAgainst(Track track, const Timeline& timeline, const Predictions& predictions) {
   track.predicted.reserve(track.spans.size());
   for (size_t i = 0; i < track.spans.size(); ++i) {
     const uint32_t source = track.spans.source(i);
     track.predicted.push_back(source == Track::kBubble ? -1.0F
-                                                       : predictions.of(measured.spans[source]));
+                                                       : predictions.of(timeline.spans[source]));
   }
   return track;
 }
 
-std::vector<Track> tracksOf(const Program& program, const Timeline& timeline, const Kinds& kinds) {
+std::vector<Track> tracksOf(const Program& program, const Timeline& timeline, const Kinds& kinds,
+                            std::optional<size_t> only = {}) {
   std::vector<Track> tracks;
   for (const auto& lane : lanesOf(program, timeline, kinds))
-    if (!lane.empty()) tracks.push_back(trackOf(timeline, lane, kinds));
+    if (!lane.empty() && (!only || timeline.spans[lane.front()].rankClass == *only))
+      tracks.push_back(trackOf(timeline, lane, kinds));
   return tracks;
 }
 
@@ -162,13 +164,26 @@ TimelineTracks::TimelineTracks(const Program& program, const Timeline& timeline,
   stepTime_ = timeline.stepTime.value;
   if (!measured) return;
   const Predictions predictions(program, timeline);
-  for (Track& track : tracksOf(program, *measured, kinds))
-    tracks_.push_back(measuredTrack(std::move(track), *measured, predictions));
+  for (Track& track : tracksOf(program, *measured, kinds)) {
+    tracks_.push_back(heldAgainst(std::move(track), *measured, predictions));
+    tracks_.back().measured = true;
+  }
   std::stable_sort(tracks_.begin(), tracks_.end(), [](const Track& a, const Track& b) {
     return std::tie(a.rankClass, a.stream, a.measured) <
            std::tie(b.rankClass, b.stream, b.measured);
   });
   stepTime_ = std::max(stepTime_, measured->stepTime.value);
+}
+
+TimelineTracks TimelineTracks::ofStage(const Program& program, const Timeline& timeline,
+                                       size_t rankClass, const Timeline* twin, double stepTime) {
+  TimelineTracks out;
+  out.tracks_ = tracksOf(program, timeline, Kinds(program), rankClass);
+  out.stepTime_ = std::max(stepTime, timeline.stepTime.value);
+  if (!twin) return out;
+  const Predictions twins(program, *twin);
+  for (Track& track : out.tracks_) track = heldAgainst(std::move(track), timeline, twins);
+  return out;
 }
 
 size_t TimelineTracks::spanCount() const {

@@ -26,8 +26,8 @@ struct Track {
   bool measured = false;
   SpanTrack spans;
   std::vector<CallBlock> calls;  // of the compute stream
-  /// Of a measured track, by span: what was predicted to take its time, in seconds; below 0: not
-  /// known.
+  /// Of a track that is held against another step's, by span: what its twin took there, in seconds;
+  /// below 0: not known. For measured tracks that is what was predicted.
   std::vector<float> predicted;
 };
 
@@ -45,6 +45,10 @@ class TimelineTracks {
   TimelineTracks() = default;
   TimelineTracks(const Program& program, const Timeline& timeline,
                  const Timeline* measured = nullptr);
+  /// Of one rank class alone, held against the timeline of a twin of the program (null: none), in
+  /// a step that is shown as long as `stepTime` at least.
+  static TimelineTracks ofStage(const Program& program, const Timeline& timeline, size_t rankClass,
+                                const Timeline* twin, double stepTime);
 
   const std::vector<Track>& tracks() const { return tracks_; }
   /// The longer of the step times.

@@ -12,6 +12,7 @@
 
 #include "gui/text.h"
 #include "gui/views/operator_difference_view.h"
+#include "gui/views/step_lanes_view.h"
 
 namespace meshplan::gui {
 namespace {
@@ -30,7 +31,8 @@ void setUp(QTableView& view) {
   header->setSectionResizeMode(QHeaderView::ResizeToContents);
   for (const int column : {1, 2}) header->setSectionResizeMode(column, QHeaderView::Stretch);
   // Strategies are long, and their columns change with the window.
-  QObject::connect(header, &QHeaderView::sectionResized, &view, &QTableView::resizeRowsToContents);
+  QObject::connect(header, &QHeaderView::sectionResized, &view, &QTableView::resizeRowsToContents,
+                   Qt::QueuedConnection);
 }
 
 }  // namespace
@@ -48,7 +50,9 @@ CompareView::CompareView(Session& session, Selection& selection, QWidget* parent
                         this)),
       view_(new QTableView(this)),
       operators_(new OperatorDifferenceView(selection, this)),
-      upper_(new QSplitter(this)) {
+      lanes_(new StepLanesView(selection, this)),
+      upper_(new QSplitter(this)),
+      all_(new QSplitter(Qt::Vertical, this)) {
   setObjectName("CompareView");
   setAccessibleName(tr("Compare"));
   layOut();
@@ -97,11 +101,15 @@ void CompareView::layOut() {
   upper_->addWidget(operators_);
   upper_->setSizes({2000, 2600});
   upper_->setChildrenCollapsible(false);
+  all_->addWidget(upper_);
+  all_->addWidget(lanes_);
+  all_->setSizes({1000, 1200});
+  all_->setChildrenCollapsible(false);
   auto* layout = new QVBoxLayout(this);
   layout->setContentsMargins(6, 6, 6, 6);
   layout->addLayout(bar);
   layout->addWidget(headline_);
-  layout->addWidget(upper_, 1);
+  layout->addWidget(all_, 1);
   layout->addWidget(empty_, 1);
 }
 
@@ -177,7 +185,7 @@ ComparedStep CompareView::chosen(const QComboBox& box) const {
 
 void CompareView::compare() {
   const bool two = choices_.size() > 1;
-  for (QWidget* part : std::initializer_list<QWidget*>{upper_, headline_}) part->setVisible(two);
+  for (QWidget* part : std::initializer_list<QWidget*>{all_, headline_}) part->setVisible(two);
   empty_->setVisible(!two);
   for (QComboBox* box : {first_, second_}) {
     box->setEnabled(two);
@@ -188,8 +196,10 @@ void CompareView::compare() {
   const ComparedStep a = two ? chosen(*first_) : ComparedStep();
   const ComparedStep b = two ? chosen(*second_) : ComparedStep();
   table_.show(a, b);
-  view_->resizeRowsToContents();
-  operators_->show(a, b, two && session_.shown() && sameModel(a, choices_.front()));
+  QMetaObject::invokeMethod(view_, &QTableView::resizeRowsToContents, Qt::QueuedConnection);
+  const bool ofOpenModel = two && session_.shown() && sameModel(a, choices_.front());
+  operators_->show(a, b, ofOpenModel);
+  lanes_->show(a, b, ofOpenModel);
 }
 
 void CompareView::resizeEvent(QResizeEvent* event) {

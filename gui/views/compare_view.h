@@ -15,9 +15,10 @@ class QSplitter;
 namespace meshplan::gui {
 
 class OperatorDifferenceView;
+class StepLanesView;
 
 /// Two steps side by side: of pinned plans, of the one that is shown, or what the last run was
-/// predicted to be and measured. Figures, then operator by operator.
+/// predicted to be and measured. Figures, operator by operator, and moment by moment.
 class CompareView : public QWidget {
   Q_OBJECT
 
@@ -51,7 +52,8 @@ class CompareView : public QWidget {
   QLabel *headline_, *empty_;
   QTableView* view_;
   OperatorDifferenceView* operators_;
-  QSplitter* upper_;
+  StepLanesView* lanes_;
+  QSplitter *upper_, *all_;
 };
 
 }  // namespace meshplan::gui

@@ -2,6 +2,7 @@
 #include "gui/views/lane_raster.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace meshplan::gui {
@@ -37,6 +38,13 @@ QColor laneColour(SpanKind kind, const QPalette& palette) {
 QColor laneHatch(SpanKind kind, const QPalette& palette) {
   if (kind != SpanKind::bubble) return spanColour(kind).darker(135);
   return blended(palette.color(QPalette::Base), spanColour(kind), 0.55);
+}
+
+QColor errorColour(double error) {
+  const double size = std::clamp(std::abs(error) / 0.4, 0.0, 1.0);
+  QColor colour = error < 0 ? worseColour() : betterColour();
+  colour.setAlphaF(float(0.4 + 0.6 * size));
+  return colour;
 }
 
 LaneRaster::LaneRaster(const QPalette& palette) : background_(palette.color(QPalette::Base).rgb()) {

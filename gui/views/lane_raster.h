@@ -16,6 +16,10 @@ QColor blended(const QColor& a, const QColor& b, double share);
 QColor laneColour(SpanKind kind, const QPalette& palette);
 QColor laneHatch(SpanKind kind, const QPalette& palette);
 
+/// How far a time is from what it is held against (that over it, less 1): worseColour where it
+/// takes longer, stronger the larger it is.
+QColor errorColour(double error);
+
 /// Fills lanes with runs, pixel by pixel: what takes QPainter milliseconds per lane takes
 /// microseconds so. A span that is wide enough ends in a pixel of the background, which tells it
 /// from the next.

@@ -107,7 +107,7 @@ void OperatorDifferenceView::layOut() {
   view_->setAlternatingRowColors(true);
   view_->setShowGrid(false);
   view_->setWordWrap(false);
-  view_->setTextElideMode(Qt::ElideMiddle);
+  view_->setTextElideMode(Qt::ElideLeft);
   view_->verticalHeader()->hide();
   view_->verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 6);
   QHeaderView* header = view_->horizontalHeader();

@@ -38,6 +38,30 @@ void TimeWindow::pan(double seconds) {
   show(begin_ + seconds, end_ + seconds);
 }
 
+bool TimeWindow::followKey(int key, double at) {
+  switch (key) {
+    case Qt::Key_W:
+    case Qt::Key_Plus:
+    case Qt::Key_Equal:
+      return zoom(at, 0.8), true;
+    case Qt::Key_S:
+    case Qt::Key_Minus:
+      return zoom(at, 1.25), true;
+    case Qt::Key_A:
+    case Qt::Key_Left:
+      return pan(-0.1 * length()), true;
+    case Qt::Key_D:
+    case Qt::Key_Right:
+      return pan(0.1 * length()), true;
+    case Qt::Key_Home:
+      return pan(-stepTime()), true;
+    case Qt::Key_End:
+      return pan(stepTime()), true;
+    default:
+      return false;
+  }
+}
+
 void TimeWindow::reveal(double begin, double end) {
   if (begin >= begin_ && end <= end_) return;
   const double length = std::max(this->length(), 1.2 * (end - begin)), middle = (begin + end) / 2;

@@ -25,6 +25,9 @@ class TimeWindow : public QObject {
   /// factor < 1 comes closer; what is at `at` stays where it is.
   void zoom(double at, double factor);
   void pan(double seconds);
+  /// Perfetto's keys: W and S come closer to `at` and go farther, A and D pan, Home and End.
+  /// Whether it was one of them.
+  bool followKey(int key, double at);
   /// Pans, and widens when it must, until the range is in sight.
   void reveal(double begin, double end);
 

@@ -20,14 +20,6 @@ QColor faded(QColor colour, int alpha) {
   return colour;
 }
 
-// Vermillion where the step is slower than predicted, bluish green where it is faster.
-QColor errorColour(double error) {
-  const double size = std::clamp(std::abs(error) / 0.4, 0.0, 1.0);
-  QColor colour = error < 0 ? QColor(0xd5, 0x5e, 0x00) : QColor(0x00, 0x9e, 0x73);
-  colour.setAlphaF(float(0.4 + 0.6 * size));
-  return colour;
-}
-
 }  // namespace
 
 TimelineLanes::TimelineLanes(TimelineState& state, QWidget* parent)
@@ -43,7 +35,7 @@ TimelineLanes::TimelineLanes(TimelineState& state, QWidget* parent)
   connect(&state.selection(), &Selection::ranksChanged, this, &TimelineLanes::redraw);
   connect(&state.selection(), &Selection::rangeChanged, this, qOverload<>(&QWidget::update));
   connect(&state.selection(), &Selection::operatorsChanged, this, [this] {
-    if (state_.scene()) marked_ = placesOf(*state_.scene(), state_.selection().operators());
+    markSelected();
     redraw();
   });
 }
@@ -62,12 +54,18 @@ void TimelineLanes::resetScene() {
   runs_.clear();
   if (state_.scene()) {
     layout_ = layOutLanes(*state_.scene(), std::round(1.6 * fontMetrics().height()));
-    marked_ = placesOf(*state_.scene(), state_.selection().operators());
+    markSelected();
     runs_.resize(layout_.lanes.size());
   }
   setScrolled(scroll_);
   Q_EMIT contentHeightChanged();
   redraw();
+}
+
+void TimelineLanes::markSelected() {
+  if (!state_.scene()) return;
+  marked_ = placesOf(*state_.scene(),
+                     state_.ofOpenModel() ? state_.selection().operators() : std::vector<OpId>());
 }
 
 int TimelineLanes::contentHeight() const {
@@ -165,7 +163,7 @@ void TimelineLanes::paintLaneTexts(QPainter& painter) {
     if (lane.bottom() <= 0 || lane.top() >= height()) continue;
     labels_.paint(painter, scene, t, lane, s, column, runs_[t], palette());
     const Track& track = scene.tracks.tracks()[t];
-    if (track.measured) paintErrors(painter, t, lane);
+    if (!track.predicted.empty()) paintErrors(painter, t, lane);
     paintMarked(painter, track, marked_[t], lane, s, palette().color(QPalette::WindowText));
   }
   painter.setClipping(false);

@@ -10,6 +10,8 @@
 #include "gui/views/timeline_paint.h"
 #include "gui/views/timeline_state.h"
 
+class QScrollBar;
+
 namespace meshplan::gui {
 
 /// The tracks of a timeline with their headers, and the mouse on them: click selects a span's
@@ -25,6 +27,8 @@ class TimelineLanes : public QWidget {
   int contentHeight() const;
   int scrolled() const { return scroll_; }
   void setScrolled(int y);
+  /// The bar moves the lanes and follows them; hidden where all are in sight.
+  void scrollWith(QScrollBar& bar);
   /// Scrolls until the track is in sight.
   void revealTrack(size_t track);
 
@@ -63,6 +67,7 @@ class TimelineLanes : public QWidget {
   enum class Drag { none, press, range, pan };
 
   void redraw();  // the image too
+  void markSelected();
   void resetScene();
   void render();
   void renderLane(size_t track, LaneRaster& raster);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <QApplication>
 #include <QMouseEvent>
+#include <QScrollBar>
 #include <QToolTip>
 #include <QWheelEvent>
 #include <algorithm>
@@ -35,6 +36,7 @@ double TimelineLanes::pointedTime() const {
 void TimelineLanes::select(const std::optional<SpanPlace>& place) {
   Selection& selection = state_.selection();
   state_.setChosen(place);
+  if (!state_.ofOpenModel()) return;
   if (!place) {
     selection.setRange(std::nullopt);
     selection.setOperators({});
@@ -50,6 +52,7 @@ void TimelineLanes::select(const std::optional<SpanPlace>& place) {
 void TimelineLanes::click(const QPointF& at) {
   if (!state_.scene()) return;
   if (at.x() >= scale().x) return select(placeAt(at));
+  if (!state_.ofOpenModel()) return;
   for (const LaneBlock& block : layout_.blocks)
     if (const double y = at.y() + scroll_; y >= block.y && y < block.y + block.height) {
       const std::vector<int64_t>& ranks = state_.scene()->ranks[block.rankClass];
@@ -125,6 +128,20 @@ void TimelineLanes::wheelEvent(QWheelEvent* event) {
   else
     setScrolled(scroll_ - int(turned.y() / 120 * 3 * fontMetrics().height()));
   event->accept();
+}
+
+void TimelineLanes::scrollWith(QScrollBar& bar) {
+  const auto range = [this, &bar] {
+    bar.setRange(0, std::max(0, contentHeight() - height()));
+    bar.setVisible(bar.maximum() > 0);
+    bar.setPageStep(height());
+    bar.setSingleStep(fontMetrics().height());
+    setScrolled(scrolled());
+  };
+  connect(this, &TimelineLanes::contentHeightChanged, &bar, range);
+  connect(this, &TimelineLanes::resized, &bar, range);
+  connect(this, &TimelineLanes::scrolledChanged, &bar, &QScrollBar::setValue);
+  connect(&bar, &QScrollBar::valueChanged, this, &TimelineLanes::setScrolled);
 }
 
 void TimelineLanes::leaveEvent(QEvent*) {

@@ -5,8 +5,8 @@
 
 namespace meshplan::gui {
 
-TimelineState::TimelineState(Selection& selection, QObject* parent)
-    : QObject(parent), selection_(selection) {}
+TimelineState::TimelineState(Selection& selection, QObject* parent, TimeWindow* window)
+    : QObject(parent), selection_(selection), window_(window ? *window : own_) {}
 
 void TimelineState::setScene(std::shared_ptr<const TimelineScene> scene) {
   const bool sameStep = scene && scene_ && scene->tracks.stepTime() == window_.stepTime();
@@ -29,7 +29,7 @@ TimeScale TimelineState::scale(double widgetWidth) const {
 
 std::vector<size_t> TimelineState::selectedRankClasses() const {
   std::vector<size_t> out;
-  if (!scene_) return out;
+  if (!scene_ || !ofOpenModel_) return out;
   for (size_t c = 0; c < scene_->ranks.size(); ++c)
     if (std::any_of(scene_->ranks[c].begin(), scene_->ranks[c].end(),
                     [&](int64_t r) { return selection_.containsRank(r); }))

@@ -18,13 +18,17 @@ class TimelineState : public QObject {
   Q_OBJECT
 
  public:
-  TimelineState(Selection& selection, QObject* parent);
+  /// `window`: shared with other timelines; null: its own.
+  TimelineState(Selection& selection, QObject* parent, TimeWindow* window = nullptr);
 
   Selection& selection() const { return selection_; }
   TimeWindow& window() { return window_; }
   /// Null while nothing is shown.
   const std::shared_ptr<const TimelineScene>& scene() const { return scene_; }
   void setScene(std::shared_ptr<const TimelineScene> scene);
+  /// Whether the scene's operators and ranks are those of the selection.
+  bool ofOpenModel() const { return ofOpenModel_; }
+  void setOfOpenModel(bool is) { ofOpenModel_ = is; }
   const std::optional<SpanPlace>& chosen() const { return chosen_; }
   void setChosen(std::optional<SpanPlace> place);
   double headerWidth() const { return headerWidth_; }
@@ -42,7 +46,9 @@ class TimelineState : public QObject {
 
  private:
   Selection& selection_;
-  TimeWindow window_;
+  TimeWindow own_;
+  TimeWindow& window_;
+  bool ofOpenModel_ = true;
   std::shared_ptr<const TimelineScene> scene_;
   std::optional<SpanPlace> chosen_;
   double headerWidth_ = 0;

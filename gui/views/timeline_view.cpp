@@ -43,7 +43,7 @@ TimelineView::TimelineView(Session& session, Selection& selection, QWidget* pare
   lanes_->setEmptyText(tr("Nothing is shown yet: open a model, and its step appears here."));
   makeActions();
   layOut();
-  followScroll();
+  lanes_->scrollWith(*scroll_);
   connect(&session, &Session::shownChanged, this, &TimelineView::showSession);
   showSession();
 }
@@ -103,20 +103,6 @@ void TimelineView::tellChosen() {
                      : tr("Click a span to learn about it; ? shows the keys."));
   told_->setToolTip(any ? told_->text() : QString());
   told_->setVisible(state_.scene() != nullptr);
-}
-
-void TimelineView::followScroll() {
-  const auto range = [this] {
-    scroll_->setRange(0, std::max(0, lanes_->contentHeight() - lanes_->height()));
-    scroll_->setVisible(scroll_->maximum() > 0);
-    scroll_->setPageStep(lanes_->height());
-    scroll_->setSingleStep(fontMetrics().height());
-    lanes_->setScrolled(lanes_->scrolled());
-  };
-  connect(lanes_, &TimelineLanes::contentHeightChanged, this, range);
-  connect(lanes_, &TimelineLanes::resized, this, range);
-  connect(lanes_, &TimelineLanes::scrolledChanged, scroll_, &QScrollBar::setValue);
-  connect(scroll_, &QScrollBar::valueChanged, lanes_, &TimelineLanes::setScrolled);
 }
 
 void TimelineView::showSession() {
@@ -229,32 +215,14 @@ void TimelineView::clear() {
 }
 
 bool TimelineView::navigate(const QKeyEvent& event) {
-  TimeWindow& window = state_.window();
   const int line = 3 * fontMetrics().height();
   switch (event.key()) {
-    case Qt::Key_W:
-    case Qt::Key_Plus:
-    case Qt::Key_Equal:
-      return window.zoom(lanes_->pointedTime(), 0.8), true;
-    case Qt::Key_S:
-    case Qt::Key_Minus:
-      return window.zoom(lanes_->pointedTime(), 1.25), true;
-    case Qt::Key_A:
-    case Qt::Key_Left:
-      return window.pan(-0.1 * window.length()), true;
-    case Qt::Key_D:
-    case Qt::Key_Right:
-      return window.pan(0.1 * window.length()), true;
     case Qt::Key_Up:
       return lanes_->setScrolled(lanes_->scrolled() - line), true;
     case Qt::Key_Down:
       return lanes_->setScrolled(lanes_->scrolled() + line), true;
-    case Qt::Key_Home:
-      return window.pan(-window.stepTime()), true;
-    case Qt::Key_End:
-      return window.pan(window.stepTime()), true;
     default:
-      return false;
+      return state_.window().followKey(event.key(), lanes_->pointedTime());
   }
 }
 

@@ -50,7 +50,6 @@ class TimelineView : public QWidget {
  private:
   void makeActions();
   void layOut();
-  void followScroll();
   void tellChosen();
   void showSession();
   void updateHeaderWidth();

@@ -13,6 +13,7 @@
 #include <QTest>
 
 #include "gui/views/operator_difference_view.h"
+#include "gui/views/step_lanes_view.h"
 #include "planner/search/search.h"
 
 namespace meshplan::gui {
@@ -148,6 +149,60 @@ TEST_F(CompareViewTest, APinIsComparedAtOnceAndForgottenAgain) {
   session.pin();
   EXPECT_EQ(child<QComboBox>("first")->currentIndex(), 1);
   EXPECT_EQ(child<QComboBox>("second")->currentIndex(), 0);
+}
+
+TEST_F(CompareViewTest, BothStepsAreMovedTogether) {
+  openSmall();
+  auto* lanes = child<StepLanesView>("stepLanes");
+  TimeWindow& window = lanes->state(0).window();
+  ASSERT_EQ(&window, &lanes->state(1).window());
+  const Seconds longer =
+      std::max(view.choices()[0].timeline->stepTime, view.choices()[1].timeline->stepTime);
+  EXPECT_EQ(window.stepTime(), longer.value);
+  QTest::keyClick(lanes, Qt::Key_W);
+  EXPECT_LT(window.length(), window.stepTime());
+  QTest::keyClick(lanes, Qt::Key_S);
+  const double before = window.length();
+  const QPoint from(lanes->lanes(1).width() / 2, 10);
+  QTest::mousePress(&lanes->lanes(1), Qt::LeftButton, {}, from);
+  QTest::mouseMove(&lanes->lanes(1), from + QPoint(40, 0));
+  QTest::mouseMove(&lanes->lanes(1), from + QPoint(80, 0));
+  QTest::mouseRelease(&lanes->lanes(1), Qt::LeftButton, {}, from + QPoint(80, 0));
+  ASSERT_TRUE(selection.range());
+  QTest::keyClick(lanes, Qt::Key_F);
+  EXPECT_LT(window.length(), before);
+  QTest::keyClick(lanes, Qt::Key_F);
+  EXPECT_EQ(window.length(), window.stepTime());
+  QTest::keyClick(lanes, Qt::Key_Escape);
+  EXPECT_FALSE(selection.range());
+}
+
+TEST_F(CompareViewTest, AnotherStageIsShownWhenChosen) {
+  openSmall();
+  auto* lanes = child<StepLanesView>("stepLanes");
+  auto* stage = child<QComboBox>("firstStage");
+  ASSERT_EQ(stage->count(), 2);
+  EXPECT_FALSE(child<QComboBox>("secondStage")->isEnabled());
+  const int other = 1 - stage->currentIndex();
+  stage->setCurrentIndex(other);
+  EXPECT_EQ(lanes->state(0).scene()->tracks.tracks().front().rankClass, other);
+}
+
+TEST_F(CompareViewTest, ASpanThatIsClickedIsSelectedAndTold) {
+  openSmall();
+  auto* lanes = child<StepLanesView>("stepLanes");
+  const auto& scene = *lanes->state(1).scene();
+  const SpanTrack& spans = scene.tracks.tracks()[0].spans;
+  size_t longest = 0;
+  for (size_t i = 0; i < spans.size(); ++i)
+    if (spans.kind(i) == SpanKind::forward &&
+        spans.end(i) - spans.start(i) > spans.end(longest) - spans.start(longest))
+      longest = i;
+  lanes->state(1).window().show(spans.start(longest), spans.end(longest));
+  QTest::mouseClick(&lanes->lanes(1), Qt::LeftButton, {},
+                    lanes->lanes(1).rectOf({0, longest}).center().toPoint());
+  EXPECT_EQ(selection.operators().size(), 1u);
+  EXPECT_TRUE(child<QLabel>("laneChosen")->text().contains("prediction: analytic"));
 }
 
 TEST_F(CompareViewTest, FitsNarrowAndWideWindows) {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <QComboBox>
 #include <QDockWidget>
 #include <QLabel>
 #include <QLineEdit>
@@ -25,6 +26,7 @@
 #include "gui/views/model_view.h"
 #include "gui/views/placement_view.h"
 #include "gui/views/stages_view.h"
+#include "gui/views/step_lanes_view.h"
 
 namespace meshplan::gui {
 namespace {
@@ -233,6 +235,13 @@ TEST_F(Window, RunsThePlanAndShowsItBesideThePrediction) {
   EXPECT_EQ(run.measured.spans.size(), run.predicted.spans.size());
   EXPECT_TRUE(child<QLabel>("runState")->text().contains("measured"));
   picture("run");
+  window->show(MainWindow::Workspace::compare);
+  EXPECT_EQ(child<QComboBox>("first")->currentText(), "run 1: predicted");
+  EXPECT_EQ(child<QComboBox>("second")->currentText(), "run 1: measured");
+  EXPECT_GT(child<QTableView>("differences")->model()->rowCount(), 4);
+  EXPECT_NE(child<StepLanesView>("stepLanes")->lag(), nullptr);
+  EXPECT_FALSE(child<StepLanesView>("stepLanes")->lag()->points.empty());
+  picture("compare-run");
 }
 
 /// As somebody who has read nothing: opens, searches, takes two stages, moves a layer, runs it.
