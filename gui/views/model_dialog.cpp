@@ -5,6 +5,7 @@
 #include <QFileDialog>
 #include <QFormLayout>
 #include <QHBoxLayout>
+#include <QLabel>
 #include <QMessageBox>
 #include <QPushButton>
 
@@ -68,20 +69,23 @@ ModelDialog::ModelDialog(const OpenRequest& request, QWidget* parent)
   auto* layout = new QVBoxLayout(this);
   auto* form = new QFormLayout;
   layout->addLayout(form);
-  const auto withFiles = [&](QComboBox* box, const QString& title, const QString& filter) {
+  const auto addWithFiles = [&](const QString& name, QComboBox* box, const QString& title,
+                                const QString& filter) {
     auto* row = new QHBoxLayout;
     auto* files = new QPushButton(tr("File …"), this);
     files->setAccessibleName(title);
     connect(files, &QPushButton::clicked, this, [=, this] { browse(box, title, filter); });
     row->addWidget(box, 1);
     row->addWidget(files);
-    return row;
+    auto* label = new QLabel(name, this);
+    label->setBuddy(box);
+    form->addRow(label, row);
   };
   model_ = choices(tr("Model"), modelNames(), text(request.model.source), true);
   for (size_t i = 0; i < modelZoo().size(); ++i)
     model_->setItemData(int(i), text(modelZoo()[i].description), Qt::ToolTipRole);
-  form->addRow(tr("&Model"),
-               withFiles(model_, tr("Open a model"), tr("Models (*.onnx *.json);;All files (*)")));
+  addWithFiles(tr("&Model"), model_, tr("Open a model"),
+               tr("Models (*.onnx *.json);;All files (*)"));
   sequence_ = number(tr("Sequence length"), request.model.sequence.value_or(0));
   sequence_->setMaximum(kLongestSequence);
   form->addRow(tr("&Sequence length"), sequence_);
@@ -92,8 +96,8 @@ ModelDialog::ModelDialog(const OpenRequest& request, QWidget* parent)
   const bool given = !request.clusterJson.empty();
   cluster_ = choices(tr("Cluster"), clusterNames(),
                      given ? tr("as in the plan") : text(request.cluster), true);
-  form->addRow(tr("&Cluster"), withFiles(cluster_, tr("Open a cluster"),
-                                         tr("Clusters (*.json *.txt);;All files (*)")));
+  addWithFiles(tr("&Cluster"), cluster_, tr("Open a cluster"),
+               tr("Clusters (*.json *.txt);;All files (*)"));
   limit_ = line(tr("Memory per device"), tr("all of the device"),
                 request.memoryLimit ? text(*request.memoryLimit) : QString());
   form->addRow(tr("Memory &limit"), limit_);

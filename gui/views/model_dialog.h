@@ -23,9 +23,6 @@ class ModelDialog : public QDialog {
   void accept() override;
 
  private:
-  void addModel();
-  void addCluster();
-  void addTraining();
   QComboBox* choices(const QString& name, const QStringList& items, const QString& value,
                      bool editable);
   QSpinBox* number(const QString& name, int64_t value);
