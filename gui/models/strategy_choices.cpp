@@ -85,7 +85,7 @@ StrategyChoice choice(const ShownPlan& shown, const QString& key, const QString&
     if (key == "pp" || key == "schedule") changed.erase("stages");
     if (key == "schedule" && option != "interleaved") changed["vpp"] = "1";
     if (key == "schedule" && option == "interleaved" && changed["vpp"] == "1") changed["vpp"] = "2";
-    made.options.push_back({option, strategyOf(changed), {}, option == mine});
+    made.options.push_back({option, strategyOf(changed), option == mine});
   }
   return made;
 }
@@ -111,14 +111,14 @@ std::vector<StrategyChoice> strategyChoices(const ShownPlan& shown) {
   return all;
 }
 
-QString refusal(const Document& document, const QString& strategy) {
+OptionEffect effectOf(const Document& document, const QString& strategy) {
   try {
-    evaluateStrategy(document.context(), document.globalBatch(),
-                     parseStrategy(strategy.toStdString()));
-    return {};
+    const PlanReport r = evaluateStrategy(document.context(), document.globalBatch(),
+                                          parseStrategy(strategy.toStdString()));
+    return {{}, r.feasible ? QString() : text(r.rejection.text), r.stepTime, r.peakMemory};
   } catch (const Error& error) {
     const QString remedy = text(error.remedy());
-    return text(error.problem()) + (remedy.isEmpty() ? "" : "\n" + remedy);
+    return {text(error.problem()) + (remedy.isEmpty() ? "" : "\n" + remedy), {}, {}, {}};
   }
 }
 

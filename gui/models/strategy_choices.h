@@ -8,12 +8,10 @@
 
 namespace meshplan::gui {
 
-/// One value that a control of a strategy can take. `reason` says why it cannot be taken with what
-/// else the shown plan has; empty: it can, or that is not known yet.
+/// One value that a control of a strategy can take.
 struct StrategyOption {
   QString value, strategy;  // "4"; the whole strategy that results
-  QString reason;
-  bool shown = false;  // the plan's own
+  bool shown = false;       // the plan's own
 };
 
 /// One control: "tp" with 1, 2, 4 and 8.
@@ -26,7 +24,15 @@ struct StrategyChoice {
 /// devices, micro-batches the powers of two that divide the batch.
 std::vector<StrategyChoice> strategyChoices(const ShownPlan& shown);
 
-/// Why the strategy cannot be, as the planner says; empty when it can. As slow as planning it.
-QString refusal(const Document& document, const QString& strategy);
+/// What taking an option would do.
+struct OptionEffect {
+  QString refusal;     // why it cannot be, as the planner says; empty: it can
+  QString doesNotFit;  // why, when memory does not suffice
+  Seconds stepTime;
+  Bytes peakMemory;
+  bool possible() const { return refusal.isEmpty(); }
+};
+/// As slow as planning the strategy.
+OptionEffect effectOf(const Document& document, const QString& strategy);
 
 }  // namespace meshplan::gui

@@ -7,6 +7,7 @@ namespace meshplan::gui {
 namespace {
 
 constexpr int kPadding = 14;
+const QColor kDoubtful(0xd5, 0x5e, 0x00);
 
 }  // namespace
 
@@ -14,6 +15,11 @@ ChoiceButton::ChoiceButton(const QString& value, QWidget* parent) : QToolButton(
   setText(value);
   setCheckable(true);
   setFocusPolicy(Qt::TabFocus);
+}
+
+void ChoiceButton::setDoubtful(bool doubtful) {
+  doubtful_ = doubtful;
+  update();
 }
 
 QSize ChoiceButton::sizeHint() const {
@@ -29,7 +35,9 @@ void ChoiceButton::paintEvent(QPaintEvent*) {
   QColor background = p.color(isEnabled() ? QPalette::Active : QPalette::Disabled, fill);
   if (underMouse() && isEnabled() && !isChecked()) background = p.color(QPalette::Midlight);
   painter.setBrush(isEnabled() ? QBrush(background) : QBrush(Qt::NoBrush));
-  painter.setPen(hasFocus() ? p.color(QPalette::Highlight) : p.color(QPalette::Mid));
+  QPen border(hasFocus() ? p.color(QPalette::Highlight) : p.color(QPalette::Mid));
+  if (doubtful_) border = QPen(kDoubtful, 1.2, Qt::DashLine);
+  painter.setPen(border);
   painter.drawRoundedRect(QRectF(rect()).adjusted(0.5, 0.5, -0.5, -0.5), 3, 3);
   painter.setPen(p.color(isEnabled() ? QPalette::Active : QPalette::Disabled,
                          isChecked() ? QPalette::HighlightedText : QPalette::ButtonText));

@@ -12,10 +12,15 @@ class ChoiceButton : public QToolButton {
  public:
   ChoiceButton(const QString& value, QWidget* parent);
 
+  /// Told apart: it can be taken, but the plan would not fit.
+  void setDoubtful(bool doubtful);
   QSize sizeHint() const override;
 
  protected:
   void paintEvent(QPaintEvent* event) override;
+
+ private:
+  bool doubtful_ = false;
 };
 
 }  // namespace meshplan::gui

@@ -37,6 +37,7 @@ WhatIfView::WhatIfView(Session& session, Selection&, QWidget* parent)
       clusterForm_(new QFormLayout),
       result_(new QLabel(this)),
       limits_(new QLabel(this)),
+      why_(new QLabel(this)),
       device_(new QComboBox(this)) {
   setObjectName("WhatIfView");
   setAccessibleName(tr("What if"));
@@ -64,7 +65,10 @@ WhatIfView::WhatIfView(Session& session, Selection&, QWidget* parent)
     if (link == "search") return session_.startSearch();
     for (const auto& [key, value] : std::map(session_.constraints())) session_.constrain(key, {});
   });
+  why_->setWordWrap(true);
+  why_->setObjectName("whyShown");
   layout->addWidget(choicesBox_);
+  layout->addWidget(why_);
   layout->addWidget(limits_);
   layout->addSpacing(6);
   layout->addLayout(clusterForm_);
@@ -108,6 +112,7 @@ void WhatIfView::showPlan() {
   before_ = shown;
   while (choicesForm_->rowCount() > 0) choicesForm_->removeRow(0);
   checks_.cancel(Jobs::Lane::simulate);
+  why_->clear();
   if (!shown) return;
   const Scenario& scenario = shown->document->scenario();
   for (const auto& [slider, factor] :
@@ -193,30 +198,50 @@ void WhatIfView::showLimits() {
                        .arg(session_.constraintsText().replace(",", ", ")));
 }
 
-/// Each in turn, so that a newer plan's checks wait for one refusal only.
+/// Each in turn, so that a newer plan's checks wait for one effect only.
 void WhatIfView::checkOptions(const std::vector<StrategyChoice>& choices) {
-  using Refusals = std::vector<std::pair<QString, QString>>;  // of buttons, with the reason
-  checks_.run<Refusals>(
+  checks_.run<Effects>(
       Jobs::Lane::simulate,
       [choices, document = session_.shown()->document](const JobPointer& job) {
-        Refusals refused;
+        Effects effects;
         for (const StrategyChoice& choice : choices)
           for (const StrategyOption& option : choice.options) {
-            if (job->cancelled()) return refused;
+            if (job->cancelled()) return effects;
             if (option.shown) continue;
-            if (QString reason = refusal(*document, option.strategy); !reason.isEmpty())
-              refused.emplace_back(choice.key + "=" + option.value, reason);
+            effects.emplace_back(choice.key + "=" + option.value,
+                                 effectOf(*document, option.strategy));
           }
-        return refused;
+        return effects;
       },
-      [this](Refusals refused) {
-        for (const auto& [name, reason] : refused)
-          if (auto* button = choicesBox_->findChild<ChoiceButton*>(name)) {
-            button->setEnabled(false);
-            button->setToolTip(reason);
-          }
-      },
-      [](const Error&) {});
+      [this](const Effects& effects) { showEffects(effects); }, [](const Error&) {});
+}
+
+void WhatIfView::showEffects(const Effects& effects) {
+  const Seconds now = session_.shown()->report.stepTime;
+  const std::pair<QString, OptionEffect>* best = nullptr;
+  for (const auto& effect : effects) {
+    const OptionEffect& does = effect.second;
+    if (does.possible() && does.doesNotFit.isEmpty() &&
+        (!best || does.stepTime < best->second.stepTime))
+      best = &effect;
+    auto* button = choicesBox_->findChild<ChoiceButton*>(effect.first);
+    if (!button) continue;
+    button->setEnabled(does.possible());
+    button->setDoubtful(does.possible() && !does.doesNotFit.isEmpty());
+    QString tip = does.refusal;
+    if (does.possible())
+      tip = tr("%1: %2 a step (%3), peak %4")
+                .arg(effect.first, text(does.stepTime), changeText(does.stepTime.value, now.value),
+                     text(does.peakMemory));
+    if (!does.doesNotFit.isEmpty()) tip += "\n" + does.doesNotFit;
+    button->setToolTip(tip);
+  }
+  if (!best) return why_->setText(tr("No other single choice fits."));
+  const QString change = changeText(best->second.stepTime.value, now.value);
+  why_->setText(best->second.stepTime < now
+                    ? tr("Faster by one choice: <b>%1</b> (%2).").arg(best->first, change)
+                    : tr("No single other choice is faster; the nearest is <b>%1</b> (%2).")
+                          .arg(best->first, change));
 }
 
 void WhatIfView::showResult() {

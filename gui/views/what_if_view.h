@@ -16,7 +16,8 @@
 namespace meshplan::gui {
 
 /// The shown plan's choices as buttons: pressing one plans and simulates it. Buttons of what cannot
-/// be are disabled with the reason as their tool tip, found out beside. The pin of a row keeps the
+/// be are disabled with the reason as their tool tip, found out beside, as is what the others would
+/// change and which of them is best: why the shown plan won. The pin of a row keeps the
 /// shown value in searches. Below, the cluster: other bandwidths, another device.
 class WhatIfView : public QWidget {
   Q_OBJECT
@@ -30,7 +31,9 @@ class WhatIfView : public QWidget {
   void addStages();
   void addPin(QBoxLayout& row, const QString& key, const QString& name, const QString& value);
   void showLimits();
+  using Effects = std::vector<std::pair<QString, OptionEffect>>;  // by the name of the button
   void checkOptions(const std::vector<StrategyChoice>& choices);
+  void showEffects(const Effects& effects);
   void showResult();
   void tryScenario();
   QSlider* addBandwidth(const QString& name, QLabel*& value);
@@ -42,7 +45,7 @@ class WhatIfView : public QWidget {
   QFormLayout* choicesForm_;
   QFormLayout* clusterForm_;
   QSlider *network_, *fabric_;
-  QLabel *networkText_, *fabricText_, *result_, *limits_;
+  QLabel *networkText_, *fabricText_, *result_, *limits_, *why_;
   QComboBox* device_;
   QTimer settled_;
   std::shared_ptr<const ShownPlan> before_;

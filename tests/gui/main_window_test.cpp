@@ -136,6 +136,17 @@ TEST_F(Window, WhatCannotBeIsDisabledWithTheReason) {
   EXPECT_GT(child<QToolButton>("mbs=64")->toolTip().size(), 20);
 }
 
+TEST_F(Window, TellsWhyTheWinnerWon) {
+  openSmall();
+  auto* why = child<QLabel>("whyShown");
+  ASSERT_TRUE(QTest::qWaitFor([&] { return !why->text().isEmpty(); }, kWaitMs));
+  EXPECT_TRUE(why->text().contains("No single other choice is faster"))
+      << why->text().toStdString();
+  EXPECT_TRUE(child<QToolButton>("zero=0")->toolTip().contains("%"));
+  window->session().tryStrategy("tp=4,mbs=1,recompute=full", "try");
+  ASSERT_TRUE(QTest::qWaitFor([&] { return why->text().contains("Faster by one"); }, kWaitMs));
+}
+
 TEST_F(Window, WhyNotShowsAnyStrategyOrTellsWhatIsWrong) {
   openSmall();
   auto* line = child<QLineEdit>("whyNot");

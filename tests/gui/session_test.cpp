@@ -199,14 +199,16 @@ TEST_F(OpenSession, EveryChoiceThatIsNotRefusedCanBeShown) {
     int mine = 0;
     for (const StrategyOption& option : choice.options) {
       mine += option.shown;
-      const QString reason = refusal(*shown->document, option.strategy);
+      const OptionEffect effect = effectOf(*shown->document, option.strategy);
+      const QString& reason = effect.refusal;
       (reason.isEmpty() ? tried : refused) += 1;
       EXPECT_FALSE(option.shown && !reason.isEmpty()) << reason.toStdString();
       if (!reason.isEmpty()) continue;
       const PlanReport report =
           evaluateStrategy(shown->document->context(), shown->document->globalBatch(),
                            parseStrategy(option.strategy.toStdString()));
-      EXPECT_GT(report.stepTime.value, 0) << option.strategy.toStdString();
+      EXPECT_EQ(report.stepTime, effect.stepTime) << option.strategy.toStdString();
+      EXPECT_EQ(report.feasible, effect.doesNotFit.isEmpty());
     }
     EXPECT_EQ(mine, 1) << choice.key.toStdString();
   }
