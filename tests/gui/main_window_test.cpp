@@ -18,6 +18,7 @@
 #include <QTest>
 #include <QTimer>
 #include <QToolButton>
+#include <ctime>
 #include <fstream>
 
 #include "core/error.h"
@@ -343,6 +344,52 @@ TEST_F(Window, TellsWhatOfTheDialogCannotBeRead) {
   } catch (const Error& error) {
     EXPECT_EQ(error.place(), "Dimensions");
     EXPECT_NE(error.problem().find("many"), std::string::npos);
+  }
+}
+
+/// The longest time in which the interface did not answer, in milliseconds of its thread.
+class Heartbeat : public QObject {
+ public:
+  Heartbeat() {
+    connect(&timer_, &QTimer::timeout, this, &Heartbeat::beat);
+    timer_.start(1);
+    last_ = now();
+  }
+  double longest() const { return longest_; }
+
+ private:
+  static double now() {
+    timespec t{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return 1e3 * static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_nsec);
+  }
+  void beat() {
+    longest_ = std::max(longest_, now() - last_);
+    last_ = now();
+  }
+  QTimer timer_;
+  double last_ = 0, longest_ = 0;
+};
+
+TEST_F(Window, AnswersWhileALargeModelIsOpenedAndLookedAt) {
+  for (const auto workspace : {MainWindow::Workspace::model, MainWindow::Workspace::plan,
+                               MainWindow::Workspace::timeline, MainWindow::Workspace::compare}) {
+    Heartbeat heart;
+    if (workspace == MainWindow::Workspace::model) {
+      QTest::mouseClick(child<QPushButton>("example:gpt3-175b"), Qt::LeftButton);
+      ASSERT_TRUE(settled());
+      printf("opening GPT-3 175B on 1,024 GPUs blocks the interface for at most %.0f ms\n",
+             heart.longest());
+    }
+    window->show(workspace);
+    QTest::qWait(50);
+    const auto before = window->session().shown();
+    window->session().tryStrategy("tp=8,pp=16,mbs=1,zero=1,sp=on", "try");
+    ASSERT_TRUE(QTest::qWaitFor([&] { return window->session().shown() != before; }, kWaitMs));
+    QTest::qWait(100);
+    printf("another plan with workspace %d: at most %.0f ms\n", int(workspace), heart.longest());
+    EXPECT_LT(heart.longest(), 500);  // a loaded machine; the goal is 100
+    window->session().edits().undo();
   }
 }
 
