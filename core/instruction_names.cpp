@@ -24,11 +24,10 @@ std::string operatorText(const Graph& graph, OpId id) {
 }
 
 std::string instructionText(const Graph& graph, const Routine& routine, const Instruction& in) {
+  if (const std::string name = operatorText(graph, in.op); !name.empty()) return name;
   switch (in.kind) {
-    case Instruction::Kind::compute: {
-      const std::string name = operatorText(graph, in.op);
-      return name.empty() ? std::string(phaseText(routine, in)) : name;
-    }
+    case Instruction::Kind::compute:
+      return std::string(phaseText(routine, in));
     case Instruction::Kind::collective:
       return fmt::format("{} {}", collectiveName(in.collective), axesText(in.axes));
     case Instruction::Kind::send:

@@ -28,6 +28,7 @@
 #include "gui/views/plans_view.h"
 #include "gui/views/range_view.h"
 #include "gui/views/run_view.h"
+#include "gui/views/runs_view.h"
 #include "gui/views/stages_view.h"
 #include "gui/views/start_page.h"
 #include "gui/views/summary_view.h"
@@ -85,6 +86,9 @@ MainWindow::MainWindow(QWidget* parent)
   connect(&session_, &Session::noticed, this,
           [this](const QString& words) { statusBar()->showMessage(words, kNoticeMs); });
   connect(&session_, &Session::comparedChanged, this, &MainWindow::showCompared);
+  connect(&session_, &Session::traceChanged, this, &MainWindow::showTrace);
+  connect(&session_, &Session::storeOpened, this,
+          [this](const auto& store) { (new RunsView(session_, store, this))->show(); });
   connect(start_, &StartPage::chosen, &session_, &Session::open);
   connect(start_, &StartPage::fileChosen, this, &MainWindow::openFile);
   connect(start_, &StartPage::choosePressed, this, &MainWindow::chooseModel);
@@ -258,7 +262,8 @@ void MainWindow::forgetSelection() {
 
 void MainWindow::showDocument() {
   const auto& document = session_.document();
-  workspaces_->setEnabled(document != nullptr);
+  for (QAction* action : workspaces_->actions())
+    action->setEnabled(document || (session_.trace() && action->objectName().endsWith("timeline")));
   for (QDockWidget* dock : findChildren<QDockWidget*>()) dock->setVisible(document != nullptr);
   search_->setEnabled(document != nullptr);
   change_->setVisible(document != nullptr);
@@ -310,6 +315,19 @@ void MainWindow::showCompared() {
   show(Workspace::timeline);
 }
 
+/// A timeline file in the place of the shown plan's; it needs no model.
+void MainWindow::showTrace() {
+  const auto& trace = session_.trace();
+  if (!trace || !session_.document()) showDocument();
+  if (!trace) return;
+  const QString name = QFileInfo(text(trace->path)).fileName();
+  selection_.clear();
+  timeline_->showScene(trace->scene);
+  show(Workspace::timeline);
+  title_->setText(tr("Timeline <b>%1</b>").arg(name.toHtmlEscaped()));
+  setWindowTitle(tr("%1 – Meshplan").arg(name));
+}
+
 void MainWindow::showFailure(const QString& problem, const QString& remedy) {
   QMessageBox box(QMessageBox::Warning, tr("Meshplan"), problem, QMessageBox::Ok, this);
   box.setObjectName("failure");
@@ -325,8 +343,9 @@ void MainWindow::chooseModel() {
 
 void MainWindow::chooseFile() {
   const QString path = QFileDialog::getOpenFileName(
-      this, tr("Open a model, plan, cluster or session"), {},
-      tr("Models, plans, clusters and sessions (*.onnx *.json *.txt *.meshplan);;All files (*)"));
+      this, tr("Open a file"), {},
+      tr("Models, plans, clusters, sessions, timelines and profiles (*.onnx *.json *.json.gz *.txt "
+         "*.meshplan *.pftrace *.db);;All files (*)"));
   if (!path.isEmpty()) openFile(path);
 }
 

@@ -63,6 +63,7 @@ class MainWindow : public QMainWindow {
   void showDocument();
   void showSearch();
   void showCompared();
+  void showTrace();
   void showFailure(const QString& problem, const QString& remedy);
   void remember(const QString& path);
   void addPage(Workspace workspace, const QString& name, QWidget* page);

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gui/session.h"
 
-#include <QFileInfo>
 #include <QUndoCommand>
 #include <thread>
 
-#include "gui/file_kind.h"
-#include "gui/session_file.h"
 #include "planner/search/stages.h"
 
 namespace meshplan::gui {
@@ -36,18 +33,6 @@ class Session::ConstraintEdit : public QUndoCommand {
   Session& session_;
   std::map<QString, QString> from_, to_;
 };
-
-namespace {
-
-/// What constraintsText made.
-std::map<QString, QString> constraintsFrom(const QString& text) {
-  std::map<QString, QString> out;
-  for (const QString& word : text.split(',', Qt::SkipEmptyParts))
-    out[word.section('=', 0, 0)] = word.section('=', 1);
-  return out;
-}
-
-}  // namespace
 
 Session::Session(QObject* parent) : QObject(parent) {
   connect(&jobs_, &Jobs::busyChanged, this, &Session::busyChanged);
@@ -83,77 +68,10 @@ void Session::open(OpenRequest request) {
       [this](const Error& error) { fail(error); });
 }
 
-void Session::openFile(const QString& path) {
-  try {
-    OpenRequest request = document_ ? document_->request() : OpenRequest();
-    const std::string file = QFileInfo(path).absoluteFilePath().toStdString();
-    switch (kindOfFile(file)) {
-      case FileKind::plan:
-        request.planPath = file;
-        break;
-      case FileKind::cluster:
-        if (!document_)
-          throw Error(ErrorKind::usage, "a cluster alone cannot be planned",
-                      "open a model first, then this file")
-              .inFile(file);
-        request.planPath.clear();
-        request.clusterJson.clear();
-        request.globalBatch = 0;
-        request.cluster = file;
-        break;
-      case FileKind::session:
-        return restore(
-            readSessionFile(file), [](const std::optional<Error>&) {},
-            [this](const Error& error) { fail(error); });
-      case FileKind::model:
-        request.planPath.clear();
-        request.clusterJson.clear();
-        request.globalBatch = 0;
-        request.model = ModelRequest{};
-        request.model.source = file;
-    }
-    open(std::move(request));
-  } catch (const Error& error) {
-    fail(error);
-  }
-}
-
-void Session::restore(const SessionFile& file,
-                      std::function<void(const std::optional<Error>&)> done,
-                      std::function<void(const Error&)> failed) {
-  cancelSearch();
-  jobs_.cancel(Jobs::Lane::simulate);
-  jobs_.run<RestoredSession>(
-      Jobs::Lane::load,
-      [this, file](const JobPointer& job) { return restoredSession(file, tellFrom(job)); },
-      [this, done = std::move(done), constraints = file.constraints](RestoredSession restored) {
-        const std::optional<Error> changed = restored.changed;
-        take(std::move(restored));
-        setConstraints(constraintsFrom(QString::fromStdString(constraints)));
-        if (!shown_) startSearch();
-        done(changed);
-      },
-      std::move(failed));
-}
-
-void Session::take(RestoredSession restored) {
-  document_ = restored.shown ? restored.shown->document : restored.document;
-  shown_ = std::move(restored.shown);
-  pinned_ = std::move(restored.pinned);
-  found_ = {};
-  foundFor_.reset();
-  search_ = {};
-  edits_.clear();
-  Q_EMIT documentChanged();
-  Q_EMIT searchChanged();
-  Q_EMIT foundChanged();
-  Q_EMIT pinnedChanged();
-  Q_EMIT shownChanged();
-}
-
 void Session::opened(std::shared_ptr<const Document> document) {
   document_ = std::move(document);
   shown_.reset();
+  dropTrace();
   found_ = {};
   foundFor_.reset();
   pinned_.clear();
@@ -267,6 +185,7 @@ void Session::setConstraints(std::map<QString, QString> constraints) {
 void Session::setShown(std::shared_ptr<const ShownPlan> shown) {
   const bool other = shown && shown->document != document_;
   if (other) document_ = shown->document;
+  dropTrace();
   shown_ = std::move(shown);
   if (other) Q_EMIT documentChanged();
   Q_EMIT shownChanged();
@@ -323,22 +242,6 @@ void Session::tryScenario(const Scenario& scenario) {
     return showPlan(shown->document->in(scenario), shown->report.plan, shown->report.label,
                     shown->cutByHand);
   });
-}
-
-void Session::compareWithRun(int64_t id) {
-  jobs_.run<std::shared_ptr<const Comparison>>(
-      Jobs::Lane::compare,
-      [id, path = profiles_](const JobPointer&) {
-        const ProfileStore store(path, ProfileStore::Access::read);
-        RunMeasurement run = findRun(store.runs(), std::to_string(id)).value();
-        return std::make_shared<const Comparison>(
-            compareRun(std::move(run), store.instructions(id), false, {}, [](const Notice&) {}));
-      },
-      [this](std::shared_ptr<const Comparison> compared) {
-        compared_ = std::move(compared);
-        Q_EMIT comparedChanged();
-      },
-      [this](const Error& error) { fail(error); });
 }
 
 void Session::pin() {

@@ -17,6 +17,18 @@ namespace meshplan::gui {
 
 struct RestoredSession;
 struct SessionFile;
+struct TimelineScene;
+
+/// A timeline file that is looked at.
+struct OpenTrace {
+  std::string path;
+  std::shared_ptr<const TimelineScene> scene;
+};
+/// A profile store that was opened, with its runs, newest first.
+struct OpenStore {
+  std::string path;
+  std::vector<RunMeasurement> runs;
+};
 
 /// How far a search is; all zero while none runs.
 struct SearchState {
@@ -52,8 +64,13 @@ class Session : public QObject {
   /// Opens beside; then searches, or shows the plan that was opened. What was open stays until
   /// then.
   void open(OpenRequest request);
-  /// A model, plan or cluster file, told by its content. A cluster is taken for the open model.
+  /// A model, plan, cluster, session, timeline or profile store, told by its content. A cluster is
+  /// taken for the open model.
   void openFile(const QString& path);
+  void openTrace(const std::string& path, std::function<void()> done,
+                 std::function<void(const Error&)> failed);
+  /// Null unless the timeline shows a file and not the shown plan; until a plan is shown.
+  const std::shared_ptr<const OpenTrace>& trace() const { return trace_; }
   /// Goes on with a saved session: shows its plan without a search, or searches where it has none.
   /// `done` is told what has made the plans useless, if something has. On an error all stays.
   void restore(const SessionFile& file, std::function<void(const std::optional<Error>&)> done,
@@ -80,8 +97,10 @@ class Session : public QObject {
   void tryStrategy(const QString& strategy, const QString& what);
   /// The shown plan's strategy on a cluster that differs.
   void tryScenario(const Scenario& scenario);
-  /// A run of the user's profile store.
-  void compareWithRun(int64_t id);
+  /// A run of this profile store; empty: of the user's.
+  void compareWithRun(int64_t id, const std::string& store = {});
+  /// Predicts from this store from now on, what is open as well.
+  void useProfiles(const std::string& path);
   /// Where predictions of models that are opened from now on look for measurements, and runs go.
   void setProfiles(const std::string& path) { profiles_ = path; }
   void pin();
@@ -95,6 +114,8 @@ class Session : public QObject {
   void constraintsChanged();
   void pinnedChanged();
   void comparedChanged();
+  void traceChanged();
+  void storeOpened(const std::shared_ptr<const meshplan::gui::OpenStore>& store);
   void busyChanged();
   void failed(const QString& problem, const QString& remedy);
   void noticed(const QString& text);
@@ -105,6 +126,8 @@ class Session : public QObject {
 
   using Make = std::function<std::shared_ptr<const ShownPlan>()>;
 
+  void dropTrace();
+  void openStore(const std::string& path);
   void opened(std::shared_ptr<const Document> document);
   void take(RestoredSession restored);
   void setShown(std::shared_ptr<const ShownPlan> shown);
@@ -126,6 +149,7 @@ class Session : public QObject {
   std::map<QString, QString> constraints_;
   std::vector<std::shared_ptr<const ShownPlan>> pinned_;
   std::shared_ptr<const Comparison> compared_;
+  std::shared_ptr<const OpenTrace> trace_;
   std::string profiles_;
   QUndoStack edits_;
 };

@@ -32,6 +32,7 @@ SessionKeeper::SessionKeeper(Session& session, Selection& selection, QObject* pa
   connect(&session_, &Session::documentChanged, this, &SessionKeeper::touch);
   connect(&session_, &Session::shownChanged, this, &SessionKeeper::touch);
   connect(&session_, &Session::pinnedChanged, this, &SessionKeeper::touch);
+  connect(&session_, &Session::traceChanged, this, &SessionKeeper::touch);
   connect(&session_, &Session::constraintsChanged, this, &SessionKeeper::touch);
   connect(&session_, &Session::busyChanged, this, [this] {
     if (restoring_ && !session_.busy()) settled_.start();
@@ -73,13 +74,14 @@ SessionKeeper::Snapshot SessionKeeper::snapshot() const {
   for (OpId op : selection_.operators()) out.file.operators.push_back(uint32_t(op.index()));
   out.file.ranks = selection_.ranks();
   out.file.range = pairOf(selection_.range());
+  if (!session_.document() && session_.trace()) out.file.trace = session_.trace()->path;
   out.file.constraints = session_.constraintsText().toStdString();
   if (write_) write_(out.file);
   return out;
 }
 
 bool SessionKeeper::worthSaving() const {
-  return keeps_ && dirty_ && !restoring_ && session_.document();
+  return keeps_ && dirty_ && !restoring_ && (session_.document() || session_.trace());
 }
 
 void SessionKeeper::touch() {
@@ -175,18 +177,27 @@ void SessionKeeper::open(const QString& path) {
 
 void SessionKeeper::start(const SessionFile& file, bool own) {
   restoring_ = true;
+  if (!file.trace.empty()) return openTrace(file, own);
   session_.restore(
       file,
       [this, file, own](const std::optional<Error>& changed) {
         restored(file);
         if (changed) tell(*changed, own ? setAside() : QString());
       },
-      [this, own](const Error& error) {
-        restoring_ = false;
-        if (own) QFile::remove(marker());
-        tell(error, own ? setAside() : QString());
-        Q_EMIT finished();
-      });
+      [this, own](const Error& error) { failed(error, own); });
+}
+
+void SessionKeeper::openTrace(const SessionFile& file, bool own) {
+  session_.openTrace(
+      file.trace, [this, file] { restored(file); },
+      [this, own](const Error& error) { failed(error, own); });
+}
+
+void SessionKeeper::failed(const Error& error, bool own) {
+  restoring_ = false;
+  if (own) QFile::remove(marker());
+  tell(error, own ? setAside() : QString());
+  Q_EMIT finished();
 }
 
 void SessionKeeper::restored(const SessionFile& file) {

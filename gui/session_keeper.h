@@ -65,7 +65,9 @@ class SessionKeeper : public QObject {
   bool worthSaving() const;
   void save();
   void start(const SessionFile& file, bool own);
+  void openTrace(const SessionFile& file, bool own);
   void restored(const SessionFile& file);
+  void failed(const Error& error, bool own);
   void settle();
   QString setAside();
   void tell(const Error& error, const QString& kept);

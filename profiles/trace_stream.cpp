@@ -14,14 +14,17 @@ namespace {
 
 constexpr size_t kPiece = 1 << 16;
 
+char visible(char c) {
+  return static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+}
 char harmless(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return byte < 0x20 ? ' ' : byte > 0x7e ? '?' : c;
+  return static_cast<unsigned char>(c) > 0x7e ? '?' : visible(c);
 }
 
 }  // namespace
 
-TraceStream::TraceStream(const std::string& path) : path_(path), raw_(), text_(kPiece) {
+TraceStream::TraceStream(const std::string& path, Characters characters)
+    : path_(path), characters_(characters), raw_(), text_(kPiece) {
   file_ = ::gzopen(path.c_str(), "rb");
   if (!file_)
     throw Error(ErrorKind::input, std::string("cannot be read: ") + std::strerror(errno),
@@ -48,7 +51,8 @@ TraceStream::int_type TraceStream::underflow() {
         .inFile(path_);
   raw_.resize(static_cast<size_t>(got));
   if (got == 0) return traits_type::eof();
-  std::transform(raw_.begin(), raw_.end(), text_.begin(), harmless);
+  const bool all = characters_ == Characters::all;
+  std::transform(raw_.begin(), raw_.end(), text_.begin(), all ? visible : harmless);
   setg(text_.data(), text_.data(), text_.data() + got);
   return traits_type::to_int_type(*gptr());
 }

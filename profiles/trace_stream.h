@@ -13,12 +13,13 @@ struct gzFile_s;
 namespace meshplan {
 
 /// A file as text, inflated on the way when it is gzipped, in pieces of 64 KiB. Bytes that JSON
-/// forbids in strings (control characters, PyTorch issue 130622) come as blanks and those outside
-/// ASCII as '?', because nothing that is read from traces needs them. Throws Error(input) naming
+/// forbids in strings (control characters, PyTorch issue 130622) come as blanks, and those outside
+/// ASCII, unless they are asked for, as '?'. Throws Error(input) naming
 /// the file when it cannot be read or its compression is damaged.
 class TraceStream : public std::streambuf {
  public:
-  explicit TraceStream(const std::string& path);
+  enum class Characters { ascii, all };
+  explicit TraceStream(const std::string& path, Characters characters = Characters::ascii);
   ~TraceStream() override;
   TraceStream(const TraceStream&) = delete;
   TraceStream& operator=(const TraceStream&) = delete;
@@ -31,6 +32,7 @@ class TraceStream : public std::streambuf {
 
  private:
   std::string path_;
+  Characters characters_;
   gzFile_s* file_ = nullptr;
   std::vector<char> raw_, text_;
   uint64_t begin_ = 0;  // of the piece, in the inflated file

@@ -106,10 +106,13 @@ QString spanLine(const TimelineScene& scene, const SpanPlace& place) {
 }
 
 QString rankClassName(const TimelineScene& scene, size_t rankClass) {
+  if (!scene.classNames.empty()) return scene.classNames[rankClass];
   return tr("Stage %1").arg(scene.program->rankClasses[rankClass].stage);
 }
 
 QString trackName(const TimelineScene& scene, const Track& track) {
+  if (!scene.trackNames.empty())
+    return scene.trackNames[static_cast<size_t>(&track - scene.tracks.tracks().data())];
   const QString name = text(streamName(track.stream));
   if (!scene.measured) return name;
   return track.measured ? tr("%1 · measured").arg(name) : tr("%1 · predicted").arg(name);

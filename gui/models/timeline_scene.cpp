@@ -89,6 +89,7 @@ const Span* TimelineScene::span(const SpanPlace& p) const {
 }
 
 OpId TimelineScene::forwardOperator(const Instruction& in) const {
+  if (!trackNames.empty()) return {};
   if (in.kind != Kind::compute || !in.op.valid() || in.op.index() >= graph->operatorCount())
     return {};
   const Operator& op = graph->op(in.op);
@@ -158,6 +159,7 @@ MarkedPlaces placesOf(const TimelineScene& scene, const std::vector<OpId>& opera
 }
 
 MarkedPlaces criticalPlaces(const TimelineScene& scene) {
+  if (!scene.trackNames.empty()) return MarkedPlaces(scene.tracks.tracks().size());
   std::vector<bool> critical(scene.timeline->spans.size());
   for (size_t i : criticalPath(*scene.program, *scene.timeline)) critical[i] = true;
   return marked(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <QString>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -41,6 +42,8 @@ struct TimelineScene {
   std::vector<Flow> flows;          // by begin
   EvidenceTable evidence;           // of the predicted times
   std::vector<std::vector<int64_t>> ranks;
+  /// Of a timeline that was read from a file: its processes (by rank class) and threads (by track).
+  std::vector<QString> classNames, trackNames;
 
   const Track& track(const SpanPlace& p) const { return tracks.tracks()[p.track]; }
   /// Null for a bubble.
@@ -52,7 +55,8 @@ struct TimelineScene {
   }
   double start(const SpanPlace& p) const { return track(p).spans.start(p.place); }
   double end(const SpanPlace& p) const { return track(p).spans.end(p.place); }
-  /// The forward operator that an instruction belongs to; invalid when there is none.
+  /// The forward operator that an instruction belongs to; invalid when there is none, as in a
+  /// timeline that was read from a file.
   OpId forwardOperator(const Instruction& in) const;
 };
 
@@ -70,7 +74,8 @@ std::shared_ptr<const TimelineScene> sceneOf(const Program& program, const Graph
 
 /// The spans of these forward operators, with those of their gradients and updates.
 MarkedPlaces placesOf(const TimelineScene& scene, const std::vector<OpId>& sortedOperators);
-/// core's criticalPath; slow for long timelines.
+/// core's criticalPath; slow for long timelines. None of a timeline that was read from a file:
+/// nobody knows what waited for what.
 MarkedPlaces criticalPlaces(const TimelineScene& scene);
 
 }  // namespace meshplan::gui

@@ -75,13 +75,6 @@ void addBubble(Track& track, double& reached, double until) {
     track.spans.add(reached, until, SpanKind::bubble, Track::kBubble);
 }
 
-void addCall(Track& track, const Span& s) {
-  if (track.calls.empty() || track.calls.back().call != s.call)
-    track.calls.push_back({s.start.value, s.end.value, s.call, 0});
-  track.calls.back().end = std::max(track.calls.back().end, s.end.value);
-  ++track.calls.back().spans;
-}
-
 Track trackOf(const Timeline& timeline, const std::vector<uint32_t>& lane, const Kinds& kinds) {
   const Span& first = timeline.spans[lane.front()];
   Track track{first.rankClass, first.stream, false, {}, {}, {}};
@@ -90,7 +83,9 @@ Track trackOf(const Timeline& timeline, const std::vector<uint32_t>& lane, const
   double reached = 0;
   for (uint32_t i : lane) {
     const Span& s = timeline.spans[i];
-    if (compute) addBubble(track, reached, s.start.value), addCall(track, s);
+    if (compute)
+      addBubble(track, reached, s.start.value),
+          addCallBlock(track, s.call, s.start.value, s.end.value);
     track.spans.add(s.start.value, s.end.value, kinds.of(s), i);
     reached = std::max(reached, s.end.value);
   }
@@ -203,6 +198,13 @@ TimelineTracks::Place TimelineTracks::find(const Timeline& timeline, uint32_t so
       if (track.spans.source(i) == source) return {t, i};
   }
   return {tracks_.size(), 0};
+}
+
+void addCallBlock(Track& track, uint32_t call, double begin, double end) {
+  if (track.calls.empty() || track.calls.back().call != call)
+    track.calls.push_back({begin, end, call, 0});
+  track.calls.back().end = std::max(track.calls.back().end, end);
+  ++track.calls.back().spans;
 }
 
 std::vector<int64_t> ranksOf(const Program& program, size_t rankClass) {

@@ -31,6 +31,9 @@ struct Track {
   std::vector<float> predicted;
 };
 
+/// Adds a span to the last call block, or begins one.
+void addCallBlock(Track& track, uint32_t call, double begin, double end);
+
 /// The time predicted and measured of the spans in a window that have both.
 struct PredictedTime {
   double predicted = 0, measured = 0;
@@ -49,6 +52,8 @@ class TimelineTracks {
   /// a step that is shown as long as `stepTime` at least.
   static TimelineTracks ofStage(const Program& program, const Timeline& timeline, size_t rankClass,
                                 const Timeline* twin, double stepTime);
+  TimelineTracks(std::vector<Track> tracks, double stepTime)
+      : tracks_(std::move(tracks)), stepTime_(stepTime) {}
 
   const std::vector<Track>& tracks() const { return tracks_; }
   /// The longer of the step times.

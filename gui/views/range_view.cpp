@@ -12,7 +12,7 @@
 #include <cmath>
 
 #include "app/human.h"
-#include "gui/models/timeline_tracks.h"
+#include "gui/models/timeline_scene.h"
 #include "gui/views/lane_raster.h"
 
 namespace meshplan::gui {
@@ -85,6 +85,7 @@ RangeView::RangeView(Session& session, Selection& selection, QWidget* parent)
   setAccessibleName(tr("Statistics of the selection"));
   layOut();
   connect(&session, &Session::shownChanged, this, &RangeView::refresh);
+  connect(&session, &Session::traceChanged, this, &RangeView::refresh);
   connect(&selection, &Selection::rangeChanged, this, &RangeView::refresh);
   connect(&selection, &Selection::ranksChanged, this, &RangeView::refresh);
   connect(&selection, &Selection::operatorsChanged, this,
@@ -133,6 +134,7 @@ void RangeView::layOut() {
 
 std::vector<size_t> RangeView::rankClasses() const {
   std::vector<size_t> out;
+  if (session_.trace()) return out;
   const Program& program = session_.shown()->simulated.program;
   for (size_t c = 0; c < program.rankClasses.size(); ++c) {
     const std::vector<int64_t> ranks = ranksOf(program, c);
@@ -143,20 +145,27 @@ std::vector<size_t> RangeView::rankClasses() const {
   return out;
 }
 
-void RangeView::refresh() {
+RangeView::Looked RangeView::looked() const {
+  if (const auto& trace = session_.trace())
+    return {trace, trace->scene->program, trace->scene->graph, trace->scene->timeline};
   const auto& shown = session_.shown();
+  if (!shown) return {};
+  return {shown, &shown->simulated.program, &shown->document->model().graph,
+          &shown->simulated.timeline};
+}
+
+void RangeView::refresh() {
+  const Looked at = looked();
   for (QWidget* part : std::initializer_list<QWidget*>{title_, bar_, fold_, view_})
-    part->setVisible(shown != nullptr);
-  empty_->setVisible(shown == nullptr);
+    part->setVisible(at.owner != nullptr);
+  empty_->setVisible(at.owner == nullptr);
   jobs_.cancel(Jobs::Lane::simulate);
-  if (!shown) return take({});
-  const Timeline& timeline = shown->simulated.timeline;
-  const TimeRange range = selection_.range().value_or(TimeRange{Seconds(0), timeline.stepTime});
-  const auto sum = [shown, range, classes = rankClasses(), fold = fold_->isChecked()] {
-    return statisticsOf(shown->simulated.program, shown->document->model().graph,
-                        shown->simulated.timeline, range, classes, fold);
+  if (!at.owner) return take({});
+  const TimeRange range = selection_.range().value_or(TimeRange{Seconds(0), at.timeline->stepTime});
+  const auto sum = [at, range, classes = rankClasses(), fold = fold_->isChecked()] {
+    return statisticsOf(*at.program, *at.graph, *at.timeline, range, classes, fold);
   };
-  if (timeline.spans.size() <= kAtOnce) return take(sum());
+  if (at.timeline->spans.size() <= kAtOnce) return take(sum());
   jobs_.run<RangeStatistics>(
       Jobs::Lane::simulate, [sum](const JobPointer&) { return sum(); },
       [this](RangeStatistics s) { take(std::move(s)); }, [](const Error&) {});
@@ -178,7 +187,8 @@ void RangeView::describe() {
                      seconds(statistics_.range.end - statistics_.range.begin))
           : tr("Whole step (%1)").arg(seconds(statistics_.range.end));
   const QString who =
-      selection_.ranks().empty()
+      session_.trace() ? tr("all %1 processes").arg(statistics_.ranks)
+      : selection_.ranks().empty()
           ? (statistics_.ranks == 1 ? tr("the only rank")
                                     : tr("all %1 ranks").arg(statistics_.ranks))
           : tr("ranks %1").arg(QString::fromStdString(rankListText(selection_.ranks())));
@@ -187,6 +197,7 @@ void RangeView::describe() {
 
 void RangeView::clicked(const QModelIndex& index) {
   const size_t row = size_t(sorted_->mapToSource(index).row());
+  if (session_.trace()) return;  // no operators of a model
   if (row < statistics_.rows.size()) selection_.setOperators(statistics_.rows[row].operators);
 }
 

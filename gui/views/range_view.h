@@ -49,6 +49,15 @@ class RangeView : public QWidget {
   RangeTable& table() { return table_; }
 
  private:
+  /// What is summed up: a timeline file, else the shown plan; no owner: nothing.
+  struct Looked {
+    std::shared_ptr<const void> owner;
+    const Program* program = nullptr;
+    const Graph* graph = nullptr;
+    const Timeline* timeline = nullptr;
+  };
+
+  Looked looked() const;
   void layOut();
   void refresh();
   void take(RangeStatistics statistics);

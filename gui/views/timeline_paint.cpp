@@ -16,6 +16,7 @@ constexpr double kPadding = 6;
 
 QString rankText(const TimelineScene& scene, size_t rankClass) {
   const std::vector<int64_t>& ranks = scene.ranks[rankClass];
+  if (ranks.empty()) return {};
   const QString list = QString::fromStdString(rankListText(ranks));
   return ranks.size() == 1 ? QCoreApplication::translate("Timeline", "rank %1").arg(list)
                            : QCoreApplication::translate("Timeline", "ranks %1").arg(list);
