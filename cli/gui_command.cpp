@@ -48,7 +48,11 @@ int become(const std::string& program,
 class GuiCommand : public Command {
  public:
   explicit GuiCommand(CLI::App& app) : Command(&app) {
-    app.add_option("FILE", file_, "A model, a plan or a cluster to open")->type_name("FILE");
+    app.add_option(
+           "FILE", file_,
+           "A model, plan, cluster, session, timeline or profile store to open; without it, "
+           "what was open last")
+        ->type_name("FILE");
     app.add_option("-c,--cluster", cluster_, "The cluster to plan a model for")
         ->type_name("CLUSTER");
   }
@@ -60,20 +64,23 @@ class GuiCommand : public Command {
 };
 
 constexpr const char* kRenderDescription =
-    "Draws a view of the desktop app into a .png, .svg or .pdf, without a display.\n"
+    "Draws a view of the desktop app into a .png, .svg or .pdf, without a display, or writes the\n"
+    "table of plans, memory or model as .csv or .md.\n"
     "\n"
     "Examples:\n"
     "  meshplan render timeline plan.json -o timeline.svg\n"
-    "  meshplan render placement llama3-70b -c 64xH100-SXM -o placement.png\n";
+    "  meshplan render placement llama3-70b -c 64xH100-SXM -o placement.png\n"
+    "  meshplan render plans llama3-70b -c 64xH100-SXM -o plans.csv\n";
 
 class RenderCommand : public Command {
  public:
   explicit RenderCommand(CLI::App& app) : Command(&app) {
-    app.add_option("VIEW", view_, "timeline, placement, stages, memory or model")->required();
+    app.add_option("VIEW", view_, "timeline, placement, stages, memory, model or plans")
+        ->required();
     app.add_option("FILE", file_, "A plan, or a model whose best plan is drawn")
         ->type_name("FILE")
         ->required();
-    app.add_option("-o,--out", out_, "The picture: .png, .svg or .pdf")
+    app.add_option("-o,--out", out_, "The picture (.png, .svg or .pdf) or table (.csv or .md)")
         ->type_name("FILE")
         ->required();
     app.add_option("-c,--cluster", cluster_, "The cluster to plan a model for")

@@ -75,7 +75,11 @@ int run(int argc, char** argv) {
   QApplication::setApplicationVersion(MESHPLAN_VERSION);
   QCommandLineParser options;
   options.setApplicationDescription("Shows how a model is split over devices, and why.");
-  options.addPositionalArgument("FILE", "A model, a plan or a cluster to open", "[FILE]");
+  options.addPositionalArgument(
+      "FILE",
+      "A model, plan, cluster, session, timeline or profile store; without it, what was "
+      "open last",
+      "[FILE]");
   options.addOption({{"c", "cluster"}, "The cluster to plan for", "CLUSTER", "8xH100-SXM"});
   options.addOption({{"b", "global-batch"}, "Samples of a step", "N"});
   options.addOption({"render", "Draw a view and end: " + kRenderedViews.join(", "), "VIEW"});

@@ -34,6 +34,7 @@
 #include "gui/views/summary_view.h"
 #include "gui/views/timeline_view.h"
 #include "gui/views/what_if_view.h"
+#include "gui/window_tables.h"
 
 namespace meshplan::gui {
 namespace {
@@ -118,7 +119,7 @@ void MainWindow::addWorkspaces() {
   pages_->addWidget(start_);
   addPage(Workspace::model, tr("Model"), new ModelView(session_, selection_, pages_));
   auto* plan = new QSplitter(Qt::Horizontal);
-  plans_ = new PlansView(session_, selection_, plan);
+  auto* plans = new PlansView(session_, selection_, plan);
   auto* devices = new QWidget;
   auto* below = new QVBoxLayout(devices);
   below->setSpacing(12);
@@ -126,7 +127,7 @@ void MainWindow::addWorkspaces() {
   below->addWidget(new StagesView(session_, selection_, devices));
   below->addWidget(new MemoryView(session_, selection_, devices));
   below->addStretch(1);
-  plan->addWidget(plans_);
+  plan->addWidget(plans);
   plan->addWidget(scrolled(devices));
   plan->setSizes({3000, 2000});
   plan->setChildrenCollapsible(false);
@@ -199,8 +200,9 @@ void MainWindow::addMenus() {
   redo->setShortcut(QKeySequence::Redo);
   edit->addActions({undo, redo});
   edit->addSeparator();
-  edit->addAction(tr("Copy the plans as &Markdown"), QKeySequence("Ctrl+Shift+C"), this,
-                  &MainWindow::copyTable);
+  edit->addAction(tr("Copy this table as &Markdown"), QKeySequence("Ctrl+Shift+C"), this,
+                  [this] { copyTable(TableFormat::markdown); });
+  edit->addAction(tr("Copy this table as &CSV"), this, [this] { copyTable(TableFormat::csv); });
   QMenu* plan = menuBar()->addMenu(tr("&Plan"));
   plan->addActions({search_, stop_});
   plan->addSeparator();
@@ -224,6 +226,8 @@ void MainWindow::addFileMenu() {
   file->addAction(tr("Save the sess&ion as …"), this, &MainWindow::saveSession);
   file->addAction(tr("&Export this view …"), QKeySequence("Ctrl+Shift+E"), this,
                   &MainWindow::exportView);
+  QMenu* tables = file->addMenu(tr("Export a &table"));
+  connect(tables, &QMenu::aboutToShow, this, [this, tables] { addTables(*tables); });
   file->addSeparator();
   file->addAction(tr("&Quit"), QKeySequence::Quit, this, &QWidget::close);
 }
@@ -427,8 +431,31 @@ void MainWindow::exportView() {
     showFailure(tr("%1 cannot be written").arg(path), tr("end it in .png, .svg or .pdf"));
 }
 
-void MainWindow::copyTable() {
-  QGuiApplication::clipboard()->setText(plans_->tableText('|'));
+/// The tables of the page, whatever it is then.
+void MainWindow::addTables(QMenu& menu) {
+  menu.clear();
+  for (const NamedTable& table : tablesOf(*pages_->currentWidget(), session_))
+    menu.addAction(table.name + QStringLiteral(" …"), this,
+                   [this, table] { exportTableTo(table.name, *table.model); });
+  if (menu.isEmpty()) menu.addAction(tr("No table is on this page"))->setEnabled(false);
+}
+
+void MainWindow::exportTableTo(const QString& name, const QAbstractItemModel& model) {
+  const QString path = QFileDialog::getSaveFileName(this, tr("Export the table “%1”").arg(name),
+                                                    "table.csv", tr("Tables (*.csv *.md)"));
+  if (path.isEmpty()) return;
+  try {
+    exportTable(model, path);
+  } catch (const Error& error) {
+    showFailure(text(error.what()), {});
+  }
+}
+
+void MainWindow::copyTable(TableFormat format) {
+  const auto table = currentTable(*pages_->currentWidget(), session_);
+  if (!table) return statusBar()->showMessage(tr("No table is on this page."), kNoticeMs);
+  QGuiApplication::clipboard()->setText(tableText(*table, format));
+  statusBar()->showMessage(tr("The table is on the clipboard."), kNoticeMs);
 }
 
 void MainWindow::restore() {

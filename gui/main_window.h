@@ -8,6 +8,7 @@
 #include <QStackedWidget>
 #include <QToolBar>
 
+#include "gui/export_table.h"
 #include "gui/palette.h"
 #include "gui/selection.h"
 #include "gui/session.h"
@@ -58,8 +59,10 @@ class MainWindow : public QMainWindow {
   void connectKeeper();
   void readSession(const SessionFile& file);
   void exportView();
-  void copyTable();
   void forgetSelection();
+  void addTables(QMenu& menu);
+  void exportTableTo(const QString& name, const QAbstractItemModel& model);
+  void copyTable(TableFormat format);
   void showDocument();
   void showSearch();
   void showCompared();
@@ -77,7 +80,6 @@ class MainWindow : public QMainWindow {
   SummaryView* summary_ = nullptr;
   TimelineView* timeline_ = nullptr;
   std::shared_ptr<const Comparison> compared_;  // what the timeline shows of it must live
-  PlansView* plans_ = nullptr;
   QToolBar* bar_ = nullptr;
   QActionGroup* workspaces_;
   QAction *search_ = nullptr, *stop_ = nullptr, *change_ = nullptr;

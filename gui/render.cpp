@@ -6,11 +6,14 @@
 #include <QEventLoop>
 #include <QTimer>
 
+#include "gui/export_table.h"
 #include "gui/export_view.h"
+#include "gui/models/memory_table.h"
 #include "gui/session.h"
 #include "gui/views/memory_view.h"
 #include "gui/views/model_view.h"
 #include "gui/views/placement_view.h"
+#include "gui/views/plans_view.h"
 #include "gui/views/stages_view.h"
 #include "gui/views/timeline_picture.h"
 #include "profiles/profile_store.h"
@@ -75,18 +78,46 @@ void drawTimeline(const Session& session, const QString& path, QSize size) {
         .inFile(path.toStdString());
 }
 
+/// Of a plan file, too.
+void searchIn(Session& session) {
+  if (!session.found().plans.empty()) return;
+  session.startSearch();
+  wait([&] { return !session.busy(); });
+}
+
+void drawPlans(Session& session, Selection& selection, const QString& path, QSize size) {
+  searchIn(session);
+  PlansView view(session, selection);
+  drawWidget(view, path, size.isValid() ? size : QSize(1200, 900));
+}
+
+void renderTable(const QString& view, const OpenRequest& request, const QString& path) {
+  Session session;
+  Selection selection;
+  if (view != "plans" && view != "memory" && view != "model")
+    throw Error(ErrorKind::usage, fmt::format("{} is no table", view.toStdString()),
+                "plans, memory and model are; draw others as .png, .svg or .pdf");
+  openIn(session, request);
+  if (view == "memory") return exportTable(MemoryTable(session.shown()), path);
+  if (view == "model") return exportTable(ModelView(session, selection).tree(), path);
+  searchIn(session);
+  exportTable(PlansView(session, selection).rows(), path);
+}
+
 }  // namespace
 
 void renderView(const QString& view, const OpenRequest& request, const QString& path, QSize size) {
   if (!kRenderedViews.contains(view))
     throw Error(ErrorKind::usage, fmt::format("there is no view '{}'", view.toStdString()),
                 "one of " + kRenderedViews.join(", ").toStdString());
+  if (path.endsWith(".csv") || path.endsWith(".md")) return renderTable(view, request, path);
   if (!path.endsWith(".png") && !path.endsWith(".svg") && !path.endsWith(".pdf"))
     throw Error(ErrorKind::usage, fmt::format("'{}' is no name for a picture", path.toStdString()),
-                "end it in .png, .svg or .pdf");
+                "end it in .png, .svg or .pdf; tables in .csv or .md");
   Session session;
   Selection selection;
   openIn(session, request);
+  if (view == "plans") return drawPlans(session, selection, path, size);
   if (view == "timeline") return drawTimeline(session, path, size);
   if (view == "model") return drawModel(session, selection, path, size);
   if (view == "memory") {

@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "gui/export_table.h"
 #include "gui/palette.h"
 #include "gui/text.h"
 
@@ -223,6 +224,11 @@ QVariant ModuleTreeModel::display(const ModuleNode& node, int column) const {
   }
 }
 
+QVariant ModuleTreeModel::number(const ModuleNode& node, int column) const {
+  if (column == parameters) return qlonglong(parametersOf(node));
+  return column == time && shown_ ? QVariant(timeOf(node) / facts_.stepTime()) : QVariant();
+}
+
 QString ModuleTreeModel::toolTip(int index) const {
   const ModuleNode& node = nodes_[size_t(index)];
   if (node.isOperator && shown_) return facts_.toolTip(*shown_, node.operators.front());
@@ -233,6 +239,7 @@ QVariant ModuleTreeModel::data(const QModelIndex& index, int role) const {
   if (!index.isValid()) return {};
   const ModuleNode& node = nodes_[size_t(nodeOf(index))];
   if (role == Qt::DisplayRole) return display(node, index.column());
+  if (role == kNumberRole) return number(node, index.column());
   if (role == Qt::ToolTipRole) return toolTip(nodeOf(index));
   if (role == Qt::DecorationRole && index.column() == name && shown_) return swatch(node);
   if (role == Qt::TextAlignmentRole && (index.column() == parameters || index.column() == time))

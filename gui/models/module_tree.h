@@ -58,6 +58,7 @@ class ModuleTreeModel : public QAbstractItemModel {
 
  private:
   QVariant display(const ModuleNode& node, int column) const;
+  QVariant number(const ModuleNode& node, int column) const;
   QVariant swatch(const ModuleNode& node) const;
   Seconds timeOf(const ModuleNode& node) const;
   int64_t parametersOf(const ModuleNode& node) const;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "gui/export_table.h"
 #include "gui/text.h"
 
 namespace meshplan::gui {
@@ -137,6 +138,7 @@ QVariant OperatorDifference::data(const QModelIndex& index, int role) const {
   const int column = index.column();
   if (role == Qt::DisplayRole) return cell(row, column);
   if (role == kSortRole) return sortValue(row, column);
+  if (role == kNumberRole && column >= first) return sortValue(row, column);
   if (role == kFilterRole) return text(row.name + ' ' + row.phase);
   if (role == kBarRole) return largest_ > 0 ? row.difference().value / largest_ : 0.0;
   if (role == Qt::ToolTipRole) return toolTip(row);
@@ -155,6 +157,8 @@ QVariant OperatorDifference::headerData(int section, Qt::Orientation orientation
   if (orientation != Qt::Horizontal) return {};
   if (role == Qt::TextAlignmentRole && section >= first)
     return QVariant(Qt::AlignRight | Qt::AlignVCenter);
+  if (role == kNumberRole)
+    return section >= first && section <= difference ? QStringLiteral("s") : QVariant();
   const QString names[] = {tr("Operator"), tr("Phase"),      tr("First"),
                            tr("Second"),   tr("Difference"), tr("Share")};
   const QString average =

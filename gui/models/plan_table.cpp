@@ -6,6 +6,7 @@
 #include <array>
 #include <optional>
 
+#include "gui/export_table.h"
 #include "gui/text.h"
 
 namespace meshplan::gui {
@@ -130,7 +131,7 @@ QString PlanTable::figure(const PlanReport& r, int column) const {
   }
 }
 
-QVariant PlanTable::number(const PlanReport& r, int column) {
+QVariant PlanTable::number(const PlanReport& r, int column) const {
   const Plan& p = r.plan;
   switch (column) {
     case label:
@@ -154,7 +155,7 @@ QVariant PlanTable::number(const PlanReport& r, int column) {
     case step:
       return r.stepTime.value;
     case throughput:
-      return r.samplesPerSecond;
+      return tokens_ ? r.tokensPerSecond : r.samplesPerSecond;
     case mfu:
       return r.mfu;
     case memory:
@@ -175,6 +176,7 @@ QVariant PlanTable::data(const QModelIndex& index, int role) const {
   const PlanReport& r = report(index.row());
   if (role == Qt::DisplayRole) return display(r, index.column());
   if (role == Qt::UserRole) return number(r, index.column());
+  if (role == kNumberRole) return isNumber(index.column()) ? number(r, index.column()) : QVariant();
   if (role == Qt::ToolTipRole && !r.feasible) return text(r.rejection.text);
   if (role == Qt::ToolTipRole) return text(r.strategy);
   if (role == Qt::TextAlignmentRole && isNumber(index.column()))
@@ -186,6 +188,10 @@ QVariant PlanTable::headerData(int section, Qt::Orientation orientation, int rol
   if (role == Qt::TextAlignmentRole && orientation == Qt::Horizontal)
     return QVariant::fromValue(
         Qt::Alignment((isNumber(section) ? Qt::AlignRight : Qt::AlignLeft) | Qt::AlignVCenter));
+  if (role == kNumberRole && orientation == Qt::Horizontal)
+    return section == step     ? QStringLiteral("s")
+           : section == memory ? QStringLiteral("bytes")
+                               : QVariant();
   if (role != Qt::DisplayRole) return {};
   if (orientation == Qt::Vertical) return section + 1;
   const std::array<QString, kColumns> names = {tr("plan"),

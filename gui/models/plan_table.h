@@ -51,7 +51,7 @@ class PlanTable : public QAbstractTableModel {
  private:
   QVariant display(const PlanReport& r, int column) const;
   QString figure(const PlanReport& r, int column) const;
-  static QVariant number(const PlanReport& r, int column);
+  QVariant number(const PlanReport& r, int column) const;
 
   std::vector<PlanReport> reports_;
   bool tokens_ = true;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "app/human.h"
+#include "gui/export_table.h"
 
 namespace meshplan::gui {
 namespace {
@@ -68,6 +69,8 @@ QVariant RangeTable::data(const QModelIndex& index, int role) const {
   const RangeRow& row = rows_[size_t(index.row())];
   if (role == Qt::DisplayRole) return text(row, index.column());
   if (role == kSortRole) return sortValue(row, index.column());
+  if (role == kNumberRole && index.column() >= runs)
+    return index.column() == share ? row.share : sortValue(row, index.column());
   if (role == Qt::ToolTipRole && index.column() == name) return text(row, name);
   if (role == Qt::DecorationRole && index.column() == name) return spanColour(row.kind);
   if (role == Qt::TextAlignmentRole && index.column() >= runs)
@@ -84,6 +87,7 @@ QVariant RangeTable::headerData(int section, Qt::Orientation orientation, int ro
   if (orientation != Qt::Horizontal) return {};
   if (role == Qt::TextAlignmentRole && section >= runs)
     return QVariant(Qt::AlignRight | Qt::AlignVCenter);
+  if (role == kNumberRole) return section == time ? QStringLiteral("s") : QVariant();
   const QString names[] = {tr("Operator"), tr("Phase"), tr("Runs"), tr("Time"), tr("Share")};
   const QString tips[] = {tr("Operator, collective or transfer"), tr("Part of the step"),
                           tr("Runs on one rank of each stage"),

@@ -4,6 +4,7 @@
 #include <QDateTime>
 #include <QLocale>
 
+#include "gui/export_table.h"
 #include "gui/text.h"
 
 namespace meshplan::gui {
@@ -23,6 +24,8 @@ int RunTable::columnCount(const QModelIndex& parent) const {
 }
 
 QVariant RunTable::headerData(int section, Qt::Orientation orientation, int role) const {
+  if (orientation == Qt::Horizontal && role == kNumberRole)
+    return section == predicted || section == measured ? QStringLiteral("s") : QVariant();
   if (orientation != Qt::Horizontal || role != Qt::DisplayRole) return {};
   const QString names[] = {tr("run"),  tr("model"),     tr("strategy"), tr("ranks"),
                            tr("when"), tr("predicted"), tr("measured"), tr("error")};
@@ -35,6 +38,7 @@ QVariant RunTable::data(const QModelIndex& index, int role) const {
   const int column = index.column();
   if (role == Qt::DisplayRole) return textOf(r, column);
   if (role == kSortRole) return valueOf(r, column);
+  if (role == kNumberRole) return numberOf(r, column);
   if (role == Qt::ToolTipRole) return column == strategy ? text(r.strategy) : textOf(r, column);
   const bool number = column == id || column == ranks || column >= predicted;
   if (role == Qt::TextAlignmentRole)
@@ -62,6 +66,13 @@ QString RunTable::textOf(const RunMeasurement& r, int column) const {
     default:
       return known ? changeText(r.predictedStep.value, r.step.median.value) : QStringLiteral("–");
   }
+}
+
+/// For spreadsheets; what was not predicted is no number.
+QVariant RunTable::numberOf(const RunMeasurement& r, int column) const {
+  const bool ofPrediction = column == predicted || column == error;
+  if (ofPrediction && r.predictedStep.value <= 0) return QStringLiteral("");
+  return column == id || column == ranks || column >= predicted ? valueOf(r, column) : QVariant();
 }
 
 QVariant RunTable::valueOf(const RunMeasurement& r, int column) const {

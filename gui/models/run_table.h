@@ -28,6 +28,7 @@ class RunTable : public QAbstractTableModel {
 
  private:
   QString textOf(const RunMeasurement& run, int column) const;
+  QVariant numberOf(const RunMeasurement& run, int column) const;
   QVariant valueOf(const RunMeasurement& run, int column) const;
 
   std::vector<RunMeasurement> runs_;

@@ -116,24 +116,4 @@ void PlansView::openRow(const QModelIndex& index) {
   session_.show(report, tr("Show a plan"));
 }
 
-QString PlansView::tableText(QChar separator) const {
-  QStringList lines;
-  const bool markdown = separator == '|';
-  const auto join = [&](const QStringList& cells) {
-    return markdown ? "| " + cells.join(" | ") + " |" : "\"" + cells.join("\",\"") + "\"";
-  };
-  QStringList names;
-  for (int c = 0; c < PlanTable::kColumns; ++c)
-    names << filter_.headerData(c, Qt::Horizontal, Qt::DisplayRole).toString();
-  lines << join(names);
-  if (markdown) lines << "|" + QString("---|").repeated(PlanTable::kColumns);
-  for (int r = 0; r < filter_.rowCount(); ++r) {
-    QStringList cells;
-    for (int c = 0; c < PlanTable::kColumns; ++c)
-      cells << filter_.index(r, c).data(markdown ? Qt::DisplayRole : Qt::UserRole).toString();
-    lines << join(cells);
-  }
-  return lines.join('\n') + '\n';
-}
-
 }  // namespace meshplan::gui

@@ -19,8 +19,8 @@ class PlansView : public QWidget {
  public:
   PlansView(Session& session, Selection& selection, QWidget* parent = nullptr);
 
-  /// For the clipboard: what the table shows, as a Markdown table or as CSV.
-  QString tableText(QChar separator) const;
+  /// The rows that are shown, in their order.
+  const QAbstractItemModel& rows() const { return filter_; }
 
  private:
   void showFound();
