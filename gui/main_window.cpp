@@ -86,7 +86,7 @@ MainWindow::MainWindow(QWidget* parent)
   connect(&session_, &Session::failed, this, &MainWindow::showFailure);
   connect(&session_, &Session::noticed, this,
           [this](const QString& words) { statusBar()->showMessage(words, kNoticeMs); });
-  connect(&session_, &Session::comparedChanged, this, &MainWindow::showCompared);
+  connect(&session_, &Session::comparedChanged, this, [this] { show(Workspace::timeline); });
   connect(&session_, &Session::traceChanged, this, &MainWindow::showTrace);
   connect(&session_, &Session::storeOpened, this,
           [this](const auto& store) { (new RunsView(session_, store, this))->show(); });
@@ -135,7 +135,9 @@ void MainWindow::addWorkspaces() {
   auto* step = new QSplitter(Qt::Vertical);
   timeline_ = new TimelineView(session_, selection_, step);
   step->addWidget(timeline_);
-  step->addWidget(new RangeView(session_, selection_, step));
+  auto* range = new RangeView(session_, selection_, step);
+  step->addWidget(range);
+  connect(timeline_, &TimelineView::runShownChanged, range, &RangeView::showRun);
   step->setSizes({3000, 1000});
   step->setChildrenCollapsible(false);
   addPage(Workspace::timeline, tr("Timeline"), step);
@@ -309,14 +311,6 @@ void MainWindow::showSearch() {
         tr("searched %1 candidates, simulated %2").arg(candidates).arg(search.simulated));
   else
     searchText_->clear();
-}
-
-/// The run in the place of the shown plan's timeline: measured below predicted.
-void MainWindow::showCompared() {
-  compared_ = session_.compared();
-  timeline_->showScene(sceneOf(compared_->program, compared_->planning->training().graph,
-                               compared_->predicted, &compared_->measured));
-  show(Workspace::timeline);
 }
 
 /// A timeline file in the place of the shown plan's; it needs no model.

@@ -65,7 +65,6 @@ class MainWindow : public QMainWindow {
   void copyTable(TableFormat format);
   void showDocument();
   void showSearch();
-  void showCompared();
   void showTrace();
   void showFailure(const QString& problem, const QString& remedy);
   void remember(const QString& path);
@@ -79,7 +78,6 @@ class MainWindow : public QMainWindow {
   StartPage* start_ = nullptr;
   SummaryView* summary_ = nullptr;
   TimelineView* timeline_ = nullptr;
-  std::shared_ptr<const Comparison> compared_;  // what the timeline shows of it must live
   QToolBar* bar_ = nullptr;
   QActionGroup* workspaces_;
   QAction *search_ = nullptr, *stop_ = nullptr, *change_ = nullptr;

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "core/instruction_names.h"
+#include "gui/models/timeline_tracks.h"
 
 namespace meshplan::gui {
 namespace {
@@ -94,7 +95,7 @@ class Rows {
 struct ClassSums {
   Cover compute, communication;
   double optimizer = 0;
-  std::vector<double> byRow;
+  std::vector<double> byRow, predictedByRow;
 };
 
 void addSpan(ClassSums& sums, const Span& s, double begin, double end, RangeRow& row,
@@ -119,15 +120,17 @@ void addTimes(RangeStatistics& out, std::vector<RangeRow> rows, const Program& p
               const std::vector<ClassSums>& sums) {
   const double length = (out.range.end - out.range.begin).value;
   for (size_t r = 0; r < rows.size(); ++r) {
-    double time = 0, ranks = 0;
+    double time = 0, predicted = 0, ranks = 0;
     for (size_t c = 0; c < sums.size(); ++c) {
       if (sums[c].byRow.empty() || sums[c].byRow[r] <= 0) continue;
       const auto weight = double(program.rankClasses[c].ranks);
       time += weight * sums[c].byRow[r];
+      if (rows[r].predicted) predicted += weight * sums[c].predictedByRow[r];
       ranks += weight;
     }
     if (ranks <= 0) continue;
     rows[r].time = Seconds(time / ranks);
+    if (rows[r].predicted) rows[r].predicted = Seconds(predicted / ranks);
     rows[r].share = length > 0 ? time / ranks / length : 0;
     out.rows.push_back(std::move(rows[r]));
   }
@@ -139,15 +142,18 @@ void addTimes(RangeStatistics& out, std::vector<RangeRow> rows, const Program& p
 
 RangeStatistics statisticsOf(const Program& program, const Graph& graph, const Timeline& timeline,
                              const TimeRange& range, const std::vector<size_t>& rankClasses,
-                             bool fold) {
+                             bool fold, const RangePrediction& prediction) {
   RangeStatistics out;
   out.range = range;
   Rows rows(program, graph, fold);
   std::vector<ClassSums> sums(program.rankClasses.size());
+  std::optional<InstructionSpans> twins;
+  if (prediction.predicted) twins.emplace(program, *prediction.predicted);
   for (size_t c = 0; c < sums.size(); ++c) {
     if (!rankClasses.empty() && !std::binary_search(rankClasses.begin(), rankClasses.end(), c))
       continue;
     sums[c].byRow.resize(rows.all().size());
+    sums[c].predictedByRow.resize(rows.all().size());
     out.ranks += program.rankClasses[c].ranks;
   }
   for (const Span& s : timeline.spans) {
@@ -157,6 +163,12 @@ RangeStatistics statisticsOf(const Program& program, const Graph& graph, const T
     const uint32_t routine = program.rankClasses[s.rankClass].calls[s.call].routine;
     const size_t row = rows.of(routine, s.instruction);
     addSpan(sums[s.rankClass], s, begin, end, rows.all()[row], row);
+    if (prediction.evidence)
+      rows.all()[row].evidence.add(end - begin, prediction.evidence->of(routine, s.instruction));
+    if (!twins || twins->of(s) < 0) continue;
+    rows.all()[row].predicted = Seconds(0);
+    sums[s.rankClass].predictedByRow[row] +=
+        (end - begin) / (s.end - s.start).value * double(twins->of(s));
   }
   for (size_t c = 0; c < sums.size(); ++c)
     if (!sums[c].byRow.empty())

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/graph.h"
 #include "core/timeline.h"
+#include "gui/models/time_evidence.h"
 #include "gui/palette.h"
 #include "gui/selection.h"
 
@@ -20,6 +22,9 @@ struct RangeRow {
   Seconds time;                 // inside the range, on the average of the ranks that run it
   double share = 0;             // of the range
   std::vector<OpId> operators;  // forward operators, sorted
+  /// What the same instructions were predicted to take; of measured timelines.
+  std::optional<Seconds> predicted;
+  EvidenceSum evidence;  // of the predicted times
 };
 
 /// What rank classes did in a part of a step, as TimeByCategory tells it of whole steps: on the
@@ -33,10 +38,17 @@ struct RangeStatistics {
   std::vector<RangeRow> rows;  // by falling time
 };
 
+/// What is known of the predictions of a timeline. `predicted`, of the same program, where the
+/// timeline was measured.
+struct RangePrediction {
+  const EvidenceTable* evidence = nullptr;
+  const Timeline* predicted = nullptr;
+};
+
 /// `rankClasses` sorted; none: all. Linear in the spans of the timeline.
 RangeStatistics statisticsOf(const Program& program, const Graph& graph, const Timeline& timeline,
                              const TimeRange& range, const std::vector<size_t>& rankClasses,
-                             bool fold);
+                             bool fold, const RangePrediction& prediction = {});
 
 /// "layers.8.mlp.fc1" as "layers.*.mlp.fc1".
 std::string foldedName(const std::string& name);

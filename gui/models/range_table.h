@@ -7,12 +7,13 @@
 
 namespace meshplan::gui {
 
-/// The rows of RangeStatistics as a table. kSortRole gives what columns are sorted by.
+/// The rows of RangeStatistics as a table. kSortRole gives what columns are sorted by. The
+/// last two columns are there for measured rows only: what was predicted, and how far it is off.
 class RangeTable : public QAbstractTableModel {
   Q_OBJECT
 
  public:
-  enum Column { name, phase, runs, time, share, columns };
+  enum Column { name, phase, runs, time, share, predicted, error };
   static constexpr int kSortRole = Qt::UserRole;
 
   using QAbstractTableModel::QAbstractTableModel;
@@ -21,6 +22,8 @@ class RangeTable : public QAbstractTableModel {
   /// Rows of these operators are set in bold.
   void setSelected(std::vector<OpId> sortedOperators);
   const std::vector<RangeRow>& rows() const { return rows_; }
+  /// Whether any row was measured.
+  bool measured() const;
 
   int rowCount(const QModelIndex& parent = {}) const override;
   int columnCount(const QModelIndex& parent = {}) const override;
@@ -29,6 +32,7 @@ class RangeTable : public QAbstractTableModel {
 
  private:
   bool isSelected(const RangeRow& row) const;
+  QString toolTip(const RangeRow& row) const;
 
   std::vector<RangeRow> rows_;
   std::vector<OpId> selected_;

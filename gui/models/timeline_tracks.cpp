@@ -94,31 +94,7 @@ Track trackOf(const Timeline& timeline, const std::vector<uint32_t>& lane, const
   return track;
 }
 
-// What each instruction of each call was predicted to take.
-class Predictions {
- public:
-  Predictions(const Program& program, const Timeline& timeline) {
-    size_t next = 0;
-    for (const RankClass& c : program.rankClasses) {
-      first_.emplace_back();
-      for (const Call& call : c.calls) {
-        first_.back().push_back(next);
-        next += program.routines[call.routine].instructions.size();
-      }
-    }
-    times_.assign(next, -1);
-    for (const Span& s : timeline.spans) times_[slot(s)] = float((s.end - s.start).value);
-  }
-  float of(const Span& s) const { return times_[slot(s)]; }
-
- private:
-  size_t slot(const Span& s) const { return first_[s.rankClass][s.call] + s.instruction; }
-
-  std::vector<std::vector<size_t>> first_;
-  std::vector<float> times_;
-};
-
-Track heldAgainst(Track track, const Timeline& timeline, const Predictions& predictions) {
+Track heldAgainst(Track track, const Timeline& timeline, const InstructionSpans& predictions) {
   track.predicted.reserve(track.spans.size());
   for (size_t i = 0; i < track.spans.size(); ++i) {
     const uint32_t source = track.spans.source(i);
@@ -139,6 +115,19 @@ std::vector<Track> tracksOf(const Program& program, const Timeline& timeline, co
 
 }  // namespace
 
+InstructionSpans::InstructionSpans(const Program& program, const Timeline& timeline) {
+  size_t next = 0;
+  for (const RankClass& c : program.rankClasses) {
+    first_.emplace_back();
+    for (const Call& call : c.calls) {
+      first_.back().push_back(next);
+      next += program.routines[call.routine].instructions.size();
+    }
+  }
+  times_.assign(next, -1);
+  for (const Span& s : timeline.spans) times_[slot(s)] = float((s.end - s.start).value);
+}
+
 PredictedTime predictedIn(const Track& track, double begin, double end) {
   PredictedTime out;
   const SpanTrack& spans = track.spans;
@@ -158,7 +147,7 @@ TimelineTracks::TimelineTracks(const Program& program, const Timeline& timeline,
   tracks_ = tracksOf(program, timeline, kinds);
   stepTime_ = timeline.stepTime.value;
   if (!measured) return;
-  const Predictions predictions(program, timeline);
+  const InstructionSpans predictions(program, timeline);
   for (Track& track : tracksOf(program, *measured, kinds)) {
     tracks_.push_back(heldAgainst(std::move(track), *measured, predictions));
     tracks_.back().measured = true;
@@ -176,7 +165,7 @@ TimelineTracks TimelineTracks::ofStage(const Program& program, const Timeline& t
   out.tracks_ = tracksOf(program, timeline, Kinds(program), rankClass);
   out.stepTime_ = std::max(stepTime, timeline.stepTime.value);
   if (!twin) return out;
-  const Predictions twins(program, *twin);
+  const InstructionSpans twins(program, *twin);
   for (Track& track : out.tracks_) track = heldAgainst(std::move(track), timeline, twins);
   return out;
 }

@@ -70,6 +70,20 @@ class TimelineTracks {
   double stepTime_ = 0;
 };
 
+/// What each instruction of each call took in a timeline of the program.
+class InstructionSpans {
+ public:
+  InstructionSpans(const Program& program, const Timeline& timeline);
+  /// Seconds; below 0: it is not there.
+  float of(const Span& s) const { return times_[slot(s)]; }
+
+ private:
+  size_t slot(const Span& s) const { return first_[s.rankClass][s.call] + s.instruction; }
+
+  std::vector<std::vector<size_t>> first_;
+  std::vector<float> times_;
+};
+
 /// The ranks of a rank class in the mesh.
 std::vector<int64_t> ranksOf(const Program& program, size_t rankClass);
 /// "0–7, 16"

@@ -50,7 +50,7 @@ void paintPeak(QPainter& painter, const QRectF& area, const TimeScale& scale,
   const QPointF at(scale.xOf(summary.peakTime.value),
                    area.bottom() - double(summary.peak.value) / top * area.height());
   if (at.x() < area.left() || at.x() > area.right()) return;
-  painter.setBrush(QColor(0xd5, 0x5e, 0x00));
+  painter.setBrush(worseColour());
   painter.setPen(QPen(palette.color(QPalette::Base), 1));
   painter.drawEllipse(at, 4, 4);
   const QString text = tr("peak %1").arg(bytes(summary.peak));
@@ -64,13 +64,21 @@ void paintPeak(QPainter& painter, const QRectF& area, const TimeScale& scale,
   painter.drawText(box, Qt::AlignCenter, text);
 }
 
-void paintLimit(QPainter& painter, const QRectF& area, Bytes limit, double top) {
+// At the side where the peak is not.
+void paintLimit(QPainter& painter, const QRectF& area, Bytes limit, double top, double peakX,
+                const QPalette& palette) {
   if (double(limit.value) > top) return;
   const double y = area.bottom() - double(limit.value) / top * area.height();
-  const QColor colour(0xd5, 0x5e, 0x00);  // vermillion of Okabe and Ito
-  painter.setPen(QPen(colour, 1.5, Qt::DashLine));
+  painter.setPen(QPen(worseColour(), 1.5, Qt::DashLine));
   painter.drawLine(QLineF(area.left(), y, area.right(), y));
-  painter.drawText(QPointF(area.left() + 4, y - 3), tr("limit %1").arg(bytes(limit)));
+  const QFontMetricsF metrics(painter.font());
+  const QString text = tr("limit %1").arg(bytes(limit));
+  const double width = metrics.horizontalAdvance(text) + 6;
+  const bool atLeft = peakX > area.center().x();
+  const QRectF box(atLeft ? area.left() + 2 : area.right() - width - 2,
+                   std::max(area.top(), y - metrics.height() - 1), width, metrics.height());
+  painter.fillRect(box, palette.color(QPalette::Base));
+  painter.drawText(box, Qt::AlignCenter, text);
 }
 
 }  // namespace
@@ -90,8 +98,10 @@ void paintMemory(QPainter& painter, const QRectF& area, const TimeScale& scale,
   painter.setPen(QPen(line, 1.5));
   painter.setBrush(blended(back, line, 0.3));
   painter.drawPolygon(curveIn(area, scale, scene.memory[rankClass], top));
-  if (const auto limit = limitOf(scene)) paintLimit(painter, area, *limit, top);
-  paintPeak(painter, area, scale, scene.timeline->rankClasses[rankClass], top, palette);
+  const RankClassSummary& summary = scene.timeline->rankClasses[rankClass];
+  if (const auto limit = limitOf(scene))
+    paintLimit(painter, area, *limit, top, scale.xOf(summary.peakTime.value), palette);
+  paintPeak(painter, area, scale, summary, top, palette);
 }
 
 void paintMemoryHeader(QPainter& painter, const QRectF& area, const TimelineScene& scene,

@@ -11,18 +11,14 @@
 #include <algorithm>
 #include <cmath>
 
-#include "app/human.h"
 #include "gui/models/timeline_scene.h"
+#include "gui/text.h"
 #include "gui/views/lane_raster.h"
 
 namespace meshplan::gui {
 namespace {
 
 constexpr size_t kAtOnce = 200'000;
-
-QString seconds(Seconds t) {
-  return QString::fromStdString(secondsText(t));
-}
 
 }  // namespace
 
@@ -33,41 +29,73 @@ ShareBar::ShareBar(QWidget* parent) : QWidget(parent) {
 }
 
 QSize ShareBar::sizeHint() const {
-  return {14 * fontMetrics().averageCharWidth() * 3, 6 * fontMetrics().height()};
+  const double lines = (both_ ? 3.3 : 1.8) + std::ceil(4.0 / columns());
+  return {42 * fontMetrics().averageCharWidth(), int((lines + 0.2) * fontMetrics().height())};
 }
 
-void ShareBar::setStatistics(const RangeStatistics& s) {
-  const double length = (s.range.end - s.range.begin).value;
-  const auto part = [&](const QString& name, Seconds time, SpanKind kind) {
-    const double share = length > 0 ? time.value / length : 0;
-    parts_.push_back(
-        {tr("%1  %2  %3").arg(name, QString::fromStdString(percentText(share)), seconds(time)),
-         share, kind});
-  };
+int ShareBar::columns() const {
+  int widest = 1;
+  for (const Part& p : parts_)
+    widest = std::max(widest, fontMetrics().horizontalAdvance(p.text) + 4 * fontMetrics().height());
+  return width() >= 4 * widest ? 4 : width() >= 2 * widest ? 2 : 1;
+}
+
+void ShareBar::resizeEvent(QResizeEvent* event) {
+  QWidget::resizeEvent(event);
+  updateGeometry();
+}
+
+void ShareBar::setStatistics(const RangeStatistics& s, const RangeStatistics* predicted) {
+  both_ = predicted != nullptr;
   parts_.clear();
-  part(tr("compute"), s.compute, SpanKind::forward);
-  part(tr("optimizer"), s.optimizer, SpanKind::update);
-  part(tr("exposed communication"), s.exposed, SpanKind::collective);
-  part(tr("idle"), s.idle, SpanKind::bubble);
+  const auto shareOf = [](const RangeStatistics& of, Seconds RangeStatistics::*part) {
+    const double length = (of.range.end - of.range.begin).value;
+    return length > 0 ? (of.*part).value / length : 0;
+  };
+  const auto part = [&](const QString& name, Seconds RangeStatistics::*of, SpanKind kind) {
+    const double share = shareOf(s, of);
+    QString words = tr("%1  %2  %3").arg(name, percent(share), text(s.*of));
+    if (predicted) words += tr(" (predicted %1)").arg(text(predicted->*of));
+    parts_.push_back({words, share, predicted ? shareOf(*predicted, of) : 0, kind});
+  };
+  part(tr("compute"), &RangeStatistics::compute, SpanKind::forward);
+  part(tr("optimizer"), &RangeStatistics::optimizer, SpanKind::update);
+  part(tr("exposed communication"), &RangeStatistics::exposed, SpanKind::collective);
+  part(tr("idle"), &RangeStatistics::idle, SpanKind::bubble);
   QStringList all;
   for (const Part& p : parts_) all << p.text;
   setAccessibleDescription(all.join(QStringLiteral(", ")));
+  updateGeometry();
   update();
+}
+
+void ShareBar::paintBar(QPainter& painter, double y, const QString& name, double Part::*share) {
+  const double line = fontMetrics().height();
+  const double left =
+      name.isEmpty() ? 0 : fontMetrics().horizontalAdvance(tr("measured") + tr("  ")) + 4;
+  painter.setPen(palette().color(QPalette::WindowText));
+  painter.drawText(QRectF(0, y, left, 1.2 * line), Qt::AlignVCenter, name);
+  double x = left;
+  for (const Part& p : parts_) {
+    const double wide = p.*share * (width() - left);
+    paintKind(painter, {x, y, wide, 1.2 * line}, p.kind, palette());
+    x += wide;
+  }
 }
 
 void ShareBar::paintEvent(QPaintEvent*) {
   QPainter painter(this);
   const double line = fontMetrics().height();
-  double x = 0, y = 1.8 * line;
-  for (const Part& p : parts_) {
-    const double wide = p.share * width();
-    paintKind(painter, {x, 2, wide, 1.2 * line}, p.kind, palette());
-    x += wide;
-    const double box = std::round(0.7 * line);
-    paintKind(painter, {0, y + (line - box) / 2, 1.6 * box, box}, p.kind, palette());
+  if (both_) paintBar(painter, 2, tr("predicted"), &Part::predictedShare);
+  paintBar(painter, both_ ? 2 + 1.5 * line : 2, both_ ? tr("measured") : QString(), &Part::share);
+  const double box = std::round(0.7 * line), column = double(width()) / columns();
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    const Part& p = parts_[i];
+    const double x = double(int(i) % columns()) * column;
+    const double y = ((both_ ? 3.3 : 1.8) + int(i) / columns()) * line;
+    paintKind(painter, {x, y + (line - box) / 2, 1.6 * box, box}, p.kind, palette());
     painter.setPen(palette().color(QPalette::WindowText));
-    painter.drawText(QRectF(2.2 * box, y, width() - 2.2 * box, line), Qt::AlignVCenter, p.text);
-    y += line;
+    painter.drawText(QRectF(x + 2.2 * box, y, column - 2.2 * box, line), Qt::AlignVCenter, p.text);
   }
 }
 
@@ -132,10 +160,15 @@ void RangeView::layOut() {
   view_->horizontalHeader()->setSectionResizeMode(RangeTable::name, QHeaderView::Stretch);
 }
 
+void RangeView::showRun(std::shared_ptr<const Comparison> run) {
+  run_ = std::move(run);
+  refresh();
+}
+
 std::vector<size_t> RangeView::rankClasses() const {
   std::vector<size_t> out;
   if (session_.trace()) return out;
-  const Program& program = session_.shown()->simulated.program;
+  const Program& program = run_ ? run_->program : session_.shown()->simulated.program;
   for (size_t c = 0; c < program.rankClasses.size(); ++c) {
     const std::vector<int64_t> ranks = ranksOf(program, c);
     if (std::any_of(ranks.begin(), ranks.end(),
@@ -147,11 +180,34 @@ std::vector<size_t> RangeView::rankClasses() const {
 
 RangeView::Looked RangeView::looked() const {
   if (const auto& trace = session_.trace())
-    return {trace, trace->scene->program, trace->scene->graph, trace->scene->timeline};
+    return {trace, trace->scene->program, trace->scene->graph, trace->scene->timeline, nullptr, {}};
+  if (run_)
+    return {run_,
+            &run_->program,
+            &run_->planning->training().graph,
+            &run_->measured,
+            &run_->predicted,
+            EvidenceTable(*run_)};
   const auto& shown = session_.shown();
   if (!shown) return {};
-  return {shown, &shown->simulated.program, &shown->document->model().graph,
-          &shown->simulated.timeline};
+  return {shown,
+          &shown->simulated.program,
+          &shown->document->model().graph,
+          &shown->simulated.timeline,
+          nullptr,
+          EvidenceTable(shown->simulated.times)};
+}
+
+RangeView::Sums RangeView::sumOf(const Looked& at, const std::optional<TimeRange>& chosen,
+                                 const std::vector<size_t>& rankClasses, bool fold) {
+  const auto sum = [&](const Timeline& timeline, const RangePrediction& prediction) {
+    const TimeRange range = chosen.value_or(TimeRange{Seconds(0), timeline.stepTime});
+    return statisticsOf(*at.program, *at.graph, timeline, range, rankClasses, fold, prediction);
+  };
+  Sums out{sum(*at.timeline, {&at.evidence, at.predicted}), {}};
+  // A part of the step holds other instructions there.
+  if (at.predicted && !chosen) out.predicted = sum(*at.predicted, {});
+  return out;
 }
 
 void RangeView::refresh() {
@@ -161,38 +217,38 @@ void RangeView::refresh() {
   empty_->setVisible(at.owner == nullptr);
   jobs_.cancel(Jobs::Lane::simulate);
   if (!at.owner) return take({});
-  const TimeRange range = selection_.range().value_or(TimeRange{Seconds(0), at.timeline->stepTime});
-  const auto sum = [at, range, classes = rankClasses(), fold = fold_->isChecked()] {
-    return statisticsOf(*at.program, *at.graph, *at.timeline, range, classes, fold);
-  };
+  const auto sum = [at, chosen = selection_.range(), classes = rankClasses(),
+                    fold = fold_->isChecked()] { return sumOf(at, chosen, classes, fold); };
   if (at.timeline->spans.size() <= kAtOnce) return take(sum());
-  jobs_.run<RangeStatistics>(
+  jobs_.run<Sums>(
       Jobs::Lane::simulate, [sum](const JobPointer&) { return sum(); },
-      [this](RangeStatistics s) { take(std::move(s)); }, [](const Error&) {});
+      [this](Sums s) { take(std::move(s)); }, [](const Error&) {});
 }
 
-void RangeView::take(RangeStatistics statistics) {
-  statistics_ = std::move(statistics);
+void RangeView::take(Sums sums) {
+  statistics_ = std::move(sums.shown);
   table_.setRows(statistics_.rows);
   table_.setSelected(selection_.operators());
-  bar_->setStatistics(statistics_);
+  bar_->setStatistics(statistics_, sums.predicted ? &*sums.predicted : nullptr);
   describe();
 }
 
 void RangeView::describe() {
-  const QString when =
-      selection_.range()
-          ? tr("%1 to %2 (%3)")
-                .arg(seconds(statistics_.range.begin), seconds(statistics_.range.end),
-                     seconds(statistics_.range.end - statistics_.range.begin))
-          : tr("Whole step (%1)").arg(seconds(statistics_.range.end));
+  const QString when = selection_.range()
+                           ? tr("%1 to %2 (%3)")
+                                 .arg(text(statistics_.range.begin), text(statistics_.range.end),
+                                      text(statistics_.range.end - statistics_.range.begin))
+                           : tr("Whole step (%1)").arg(text(statistics_.range.end));
   const QString who =
       session_.trace() ? tr("all %1 processes").arg(statistics_.ranks)
       : selection_.ranks().empty()
           ? (statistics_.ranks == 1 ? tr("the only rank")
                                     : tr("all %1 ranks").arg(statistics_.ranks))
           : tr("ranks %1").arg(QString::fromStdString(rankListText(selection_.ranks())));
-  title_->setText(when + QStringLiteral(" · ") + who);
+  const QString what =
+      run_ ? tr(" · run %1, measured beside what was predicted for the same").arg(run_->run.id)
+           : QString();
+  title_->setText(when + QStringLiteral(" · ") + who + what);
 }
 
 void RangeView::clicked(const QModelIndex& index) {

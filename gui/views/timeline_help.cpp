@@ -24,6 +24,7 @@ std::vector<Row> rows() {
           {tr("B"), tr("next bubble; Shift+B the one before")},
           {tr("C"), tr("critical path")},
           {tr("L"), tr("lines from send to receive")},
+          {tr("R"), tr("the last run, measured below predicted, or the plan")},
           {tr("Esc"), tr("clear the selection")},
           {tr("?"), tr("this help")}};
 }

@@ -2,7 +2,6 @@
 #include "gui/views/timeline_lanes.h"
 
 #include <QMouseEvent>
-#include <QPainterPath>
 #include <algorithm>
 #include <cmath>
 
@@ -12,8 +11,6 @@
 
 namespace meshplan::gui {
 namespace {
-
-constexpr ptrdiff_t kFewFlows = 60;
 
 QColor faded(QColor colour, int alpha) {
   colour.setAlpha(alpha);
@@ -163,7 +160,7 @@ void TimelineLanes::paintLaneTexts(QPainter& painter) {
     if (lane.bottom() <= 0 || lane.top() >= height()) continue;
     labels_.paint(painter, scene, t, lane, s, column, runs_[t], palette());
     const Track& track = scene.tracks.tracks()[t];
-    if (!track.predicted.empty()) paintErrors(painter, t, lane);
+    if (!track.predicted.empty()) paintErrors(painter, track, lane, s, column, runs_[t], palette());
     paintMarked(painter, track, marked_[t], lane, s, palette().color(QPalette::WindowText));
   }
   painter.setClipping(false);
@@ -173,21 +170,6 @@ void TimelineLanes::paintLaneTexts(QPainter& painter) {
       painter, scene, layout_, s.x,
       [&](size_t c) { return std::find(selected.begin(), selected.end(), c) != selected.end(); },
       palette());
-}
-
-void TimelineLanes::paintErrors(QPainter& painter, size_t trackIndex, const QRectF& area) const {
-  const Track& track = state_.scene()->tracks.tracks()[trackIndex];
-  const TimeScale s = scale();
-  const double column = 1 / image_.devicePixelRatio(), height = std::max(3.0, area.height() / 5);
-  for (const TrackRun& run : runs_[trackIndex]) {
-    const double x = area.x() + run.begin * column, width = (run.end - run.begin) * column;
-    const PredictedTime time = predictedIn(track, s.timeAt(x), s.timeAt(x + width));
-    if (run.kind == SpanKind::bubble || time.measured <= 0) continue;
-    painter.fillRect(QRectF(x, area.bottom() - height, width, height),
-                     palette().color(QPalette::Base));
-    painter.fillRect(QRectF(x, area.bottom() - height, width, height),
-                     errorColour(time.predicted / time.measured - 1));
-  }
 }
 
 void TimelineLanes::paintRange(QPainter& painter) const {
@@ -218,24 +200,6 @@ void TimelineLanes::paintMarks(QPainter& painter) const {
   }
 }
 
-void TimelineLanes::paintFlow(QPainter& painter, const Flow& flow, bool strong) const {
-  const QRectF from = rectOf(flow.send), to = rectOf(flow.receive);
-  const bool down = to.center().y() > from.center().y();
-  const QPointF a(from.left(), down ? from.bottom() : from.top());
-  const QPointF b(to.right(), down ? to.top() : to.bottom());
-  if (std::max(a.y(), b.y()) < 0 || std::min(a.y(), b.y()) > height()) return;
-  const double bend = std::max(3.0, (b.x() - a.x()) / 2);
-  QPainterPath path(a);
-  path.cubicTo(a + QPointF(bend, 0), b - QPointF(bend, 0), b);
-  const QColor colour =
-      strong ? palette().color(QPalette::WindowText) : spanColour(SpanKind::transfer).darker(110);
-  // Wider lines are drawn as shapes, which takes ten times as long.
-  painter.setPen(QPen(colour, strong ? 2 : 1));
-  painter.setBrush(Qt::NoBrush);
-  painter.drawPath(path);
-  painter.fillRect(QRectF(b.x() - 2, b.y() - 2, 4, 4), colour);
-}
-
 void TimelineLanes::paintFlows(QPainter& painter) const {
   const std::vector<Flow>& flows = state_.scene()->flows;
   const TimeScale s = scale();
@@ -248,7 +212,15 @@ void TimelineLanes::paintFlows(QPainter& painter) const {
   };
   for (auto f = flows.begin(); f != last; ++f) {
     const bool strong = of(*f, state_.chosen()) || of(*f, hovered_);
-    if (inSight(*f) && (all || strong)) paintFlow(painter, *f, strong);
+    if (!inSight(*f) || !(all || strong)) continue;
+    const QRectF send = rectOf(f->send), receive = rectOf(f->receive);
+    if (std::max(send.bottom(), receive.bottom()) < 0 ||
+        std::min(send.top(), receive.top()) > height())
+      continue;
+    // Wider lines are drawn as shapes, which takes ten times as long.
+    paintFlow(painter, send, receive,
+              strong ? QPen(palette().color(QPalette::WindowText), 2)
+                     : QPen(spanColour(SpanKind::transfer).darker(110), 1));
   }
 }
 

@@ -72,10 +72,8 @@ class TimelineLanes : public QWidget {
   void render();
   void renderLane(size_t track, LaneRaster& raster);
   void paintLaneTexts(QPainter& painter);
-  void paintErrors(QPainter& painter, size_t track, const QRectF& area) const;
   void paintRange(QPainter& painter) const;
   void paintMarks(QPainter& painter) const;
-  void paintFlow(QPainter& painter, const Flow& flow, bool strong) const;
   void paintFlows(QPainter& painter) const;
   void paintOutlines(QPainter& painter) const;
   void click(const QPointF& at);

@@ -2,6 +2,7 @@
 #include "gui/views/timeline_paint.h"
 
 #include <QCoreApplication>
+#include <QPainterPath>
 #include <algorithm>
 #include <cmath>
 
@@ -219,6 +220,32 @@ void LaneLabels::paint(QPainter& painter, const TimelineScene& scene, size_t tra
          span ? textOn(spanColour(run.kind)) : palette.color(QPalette::WindowText),
          spanPattern(run.kind) == Qt::SolidPattern ? QColor() : laneColour(run.kind, palette));
   }
+}
+
+void paintErrors(QPainter& painter, const Track& track, const QRectF& area, const TimeScale& scale,
+                 double column, const std::vector<TrackRun>& runs, const QPalette& palette) {
+  const double height = std::max(3.0, area.height() / 5);
+  for (const TrackRun& run : runs) {
+    const double x = area.x() + run.begin * column, width = (run.end - run.begin) * column;
+    const PredictedTime time = predictedIn(track, scale.timeAt(x), scale.timeAt(x + width));
+    if (run.kind == SpanKind::bubble || time.measured <= 0) continue;
+    const QRectF strip(x, area.bottom() - height, width, height);
+    painter.fillRect(strip, palette.color(QPalette::Base));
+    painter.fillRect(strip, errorColour(time.predicted / time.measured - 1));
+  }
+}
+
+void paintFlow(QPainter& painter, const QRectF& send, const QRectF& receive, const QPen& pen) {
+  const bool down = receive.center().y() > send.center().y();
+  const QPointF a(send.left(), down ? send.bottom() : send.top());
+  const QPointF b(receive.right(), down ? receive.top() : receive.bottom());
+  const double bend = std::max(3.0, (b.x() - a.x()) / 2);
+  QPainterPath path(a);
+  path.cubicTo(a + QPointF(bend, 0), b - QPointF(bend, 0), b);
+  painter.setPen(pen);
+  painter.setBrush(Qt::NoBrush);
+  painter.drawPath(path);
+  painter.fillRect(QRectF(b.x() - 2, b.y() - 2, 4, 4), pen.color());
 }
 
 void paintMarked(QPainter& painter, const Track& track, const std::vector<uint32_t>& places,

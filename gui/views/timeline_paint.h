@@ -69,6 +69,14 @@ class LaneLabels {
   std::vector<QRectF> taken_;  // by calls, from left to right
 };
 
+/// Under the runs of a track that is held against another's: how far their times are from those.
+void paintErrors(QPainter& painter, const Track& track, const QRectF& area, const TimeScale& scale,
+                 double column, const std::vector<TrackRun>& runs, const QPalette& palette);
+/// A line from a send's rectangle to its receive's.
+void paintFlow(QPainter& painter, const QRectF& send, const QRectF& receive, const QPen& pen);
+/// More flows at once are a tangle.
+inline constexpr ptrdiff_t kFewFlows = 60;
+
 /// Outlines around marked spans of a track; at most one shape per pixel.
 void paintMarked(QPainter& painter, const Track& track, const std::vector<uint32_t>& places,
                  const QRectF& area, const TimeScale& scale, const QColor& colour);

@@ -11,7 +11,7 @@
 namespace meshplan::gui {
 namespace {
 
-constexpr double kLane = 26, kMargin = 12;
+constexpr double kLane = 26, kLeastLane = 3, kMargin = 12;
 
 // Where the parts of the picture are, from top to bottom.
 struct Parts {
@@ -59,10 +59,12 @@ class Picture {
     return {scale_.x, part.y(), scale_.width, part.height()};
   }
 
+  /// As high as there is room for.
   LaneLayout layout() const {
-    const double wanted = layOutLanes(scene_, kLane).height;
-    return layOutLanes(scene_,
-                       std::max(3.0, kLane * std::min(1.0, parts_.lanes.height() / wanted)));
+    double lane = kLane;
+    while (lane > kLeastLane && layOutLanes(scene_, lane).height > parts_.lanes.height())
+      lane -= 0.5;
+    return layOutLanes(scene_, lane);
   }
 
   void paintLanes() {
@@ -73,6 +75,7 @@ class Picture {
         painter_, plot(parts_.lanes), scale_,
         blended(palette_.color(QPalette::Window), palette_.color(QPalette::WindowText), 0.15));
     for (size_t t = 0; t < layout.lanes.size(); ++t) paintLane(layout.lanes[t], t, marked[t]);
+    if (options_.flows) paintFlows(layout);
     painter_.setClipRect(parts_.lanes);
     painter_.save();
     painter_.translate(parts_.lanes.topLeft());
@@ -91,7 +94,25 @@ class Picture {
     drawn.spans.runs(scale_.begin, scale_.end, columns, runs_);
     paintRuns(painter_, area, scale_.width / columns, runs_, palette_);
     labels_.paint(painter_, scene_, track, area, scale_, scale_.width / columns, runs_, palette_);
+    if (!drawn.predicted.empty())
+      paintErrors(painter_, drawn, area, scale_, scale_.width / columns, runs_, palette_);
     paintMarked(painter_, drawn, marked, area, scale_, palette_.color(QPalette::WindowText));
+  }
+
+  QRectF rectOf(const LaneLayout& layout, const SpanPlace& place) const {
+    const Lane& lane = layout.lanes[place.track];
+    const double left = scale_.xOf(scene_.start(place)), right = scale_.xOf(scene_.end(place));
+    return {left, parts_.lanes.y() + lane.y, std::max(1.0, right - left), lane.height};
+  }
+
+  void paintFlows(const LaneLayout& layout) {
+    const auto inSight = [&](const Flow& f) {
+      return f.begin < scale_.end && f.end > scale_.begin;
+    };
+    const QPen pen(spanColour(SpanKind::transfer).darker(110), 1);
+    if (std::count_if(scene_.flows.begin(), scene_.flows.end(), inSight) > kFewFlows) return;
+    for (const Flow& f : scene_.flows)
+      if (inSight(f)) paintFlow(painter_, rectOf(layout, f.send), rectOf(layout, f.receive), pen);
   }
 
   void paintCurve() {

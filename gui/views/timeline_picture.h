@@ -17,6 +17,7 @@ struct TimelinePicture {
   const Timeline* measured = nullptr;  // of the same program: paired lanes
   std::vector<OpId> operators;         // outlined
   bool memory = true;                  // of the rank class with the highest peak
+  bool flows = true;                   // from send to receive, where there are few
   std::optional<QPalette> palette;     // none: light
 };
 

@@ -44,7 +44,11 @@ TimelineView::TimelineView(Session& session, Selection& selection, QWidget* pare
   makeActions();
   layOut();
   lanes_->scrollWith(*scroll_);
-  connect(&session, &Session::shownChanged, this, &TimelineView::showSession);
+  connect(&session, &Session::shownChanged, this, &TimelineView::showPlan);
+  connect(&session, &Session::comparedChanged, this, [this] { setRunShown(true); });
+  connect(&session, &Session::traceChanged, this, [this] {
+    if (runShown()) setRunShown(false);
+  });
   showSession();
 }
 
@@ -72,6 +76,10 @@ void TimelineView::makeActions() {
                   [this](bool on) { lanes_->setFlowsShown(on); });
   flows_->setCheckable(true);
   flows_->setChecked(true);
+  run_ = action(tr("Measured"), tr("The last run, measured below predicted, or the plan (R)"),
+                [this](bool on) { setRunShown(on); });
+  run_->setCheckable(true);
+  run_->setVisible(false);
   action(tr("Keys ?"), tr("Keys of the timeline (?)"), [this] { toggleHelp(); });
 }
 
@@ -105,17 +113,38 @@ void TimelineView::tellChosen() {
   told_->setVisible(state_.scene() != nullptr);
 }
 
+bool TimelineView::runShown() const {
+  return run_->isChecked();
+}
+
+void TimelineView::setRunShown(bool shown) {
+  shown = shown && session_.compared();
+  run_->setVisible(session_.compared() != nullptr);
+  run_->setChecked(shown);
+  showSession();
+  Q_EMIT runShownChanged(shown ? session_.compared() : nullptr);
+}
+
+void TimelineView::showPlan() {
+  if (runShown()) return setRunShown(false);
+  showSession();
+}
+
 void TimelineView::showSession() {
   if (session_.shown() != shown_) measured_.reset();
   shown_ = session_.shown();
   jobs_.cancel(Jobs::Lane::load);
-  if (!shown_) return showScene({});
-  if (spansOf(*shown_, measured_.get()) <= kAtOnce) return showScene(sceneOf(shown_, measured_));
+  const auto run = runShown() ? session_.compared() : nullptr;
+  if (!shown_ && !run) return showScene({});
+  const std::function<ScenePointer()> make = [shown = shown_, measured = measured_, run] {
+    return run ? sceneOf(run) : sceneOf(shown, measured);
+  };
+  state_.setOfOpenModel(!run ||
+                        (shown_ && sameModel(stepOf(run, true), stepOf(shown_, QString()))));
+  const size_t spans = run ? 2 * run->measured.spans.size() : spansOf(*shown_, measured_.get());
+  if (spans <= kAtOnce) return showScene(make());
   jobs_.run<ScenePointer>(
-      Jobs::Lane::load,
-      [shown = shown_, measured = measured_](const JobPointer&) {
-        return sceneOf(shown, measured);
-      },
+      Jobs::Lane::load, [make](const JobPointer&) { return make(); },
       [this](ScenePointer scene) { showScene(std::move(scene)); }, [](const Error&) {});
 }
 
@@ -246,6 +275,8 @@ bool TimelineView::command(const QKeyEvent& event) {
       return setCriticalPathShown(!criticalPathShown()), true;
     case Qt::Key_L:
       return flows_->trigger(), true;
+    case Qt::Key_R:
+      return setRunShown(!runShown()), true;
     case Qt::Key_Escape:
       return clear(), true;
     default:

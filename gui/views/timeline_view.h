@@ -35,12 +35,19 @@ class TimelineView : public QWidget {
   TimelineState& state() { return state_; }
   TimelineLanes& lanes() { return *lanes_; }
   bool criticalPathShown() const;
+  /// Whether the session's last run is shown, measured below predicted, instead of the plan.
+  bool runShown() const;
   const std::vector<TimeRange>& marks() const { return marks_; }
 
  public Q_SLOTS:
   void fit();
   void setCriticalPathShown(bool shown);
+  void setRunShown(bool shown);
   void toggleHelp();
+
+ Q_SIGNALS:
+  /// Null: the plan's own.
+  void runShownChanged(std::shared_ptr<const meshplan::Comparison> run);
 
  protected:
   void keyPressEvent(QKeyEvent* event) override;
@@ -51,6 +58,7 @@ class TimelineView : public QWidget {
   void makeActions();
   void layOut();
   void tellChosen();
+  void showPlan();
   void showSession();
   void updateHeaderWidth();
   bool navigate(const QKeyEvent& event);
@@ -68,7 +76,7 @@ class TimelineView : public QWidget {
   std::shared_ptr<const Timeline> measured_;
   std::vector<TimeRange> marks_;
   QToolBar* bar_;
-  QAction *critical_, *flows_;
+  QAction *critical_, *flows_, *run_;
   TimelineLanes* lanes_;
   QScrollBar* scroll_;
   QLabel* told_;  // what was clicked or stepped to

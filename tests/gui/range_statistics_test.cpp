@@ -72,6 +72,24 @@ TEST(RangeStatistics, RowsHaveTheTimeOfTheirSpans) {
   EXPECT_NEAR(got, expected, 1e-9 * expected);
 }
 
+TEST(RangeStatistics, MeasuredRowsHaveWhatWasPredictedForTheSameInstructions) {
+  const SyntheticTimeline s = syntheticTimeline({.stages = 2, .spans = 2000});
+  Timeline measured = s.timeline;
+  for (Span& span : measured.spans) span.start *= 1.25, span.end *= 1.25;
+  measured.stepTime *= 1.25;
+  // Everywhere in the step, and in pieces of it.
+  for (const auto& [from, to] : {std::pair(0.0, 1.0), std::pair(0.3, 0.5), std::pair(0.9, 1.0)}) {
+    const RangeStatistics got = statisticsOf(s.program, Graph(), measured,
+                                             {from * measured.stepTime, to * measured.stepTime}, {},
+                                             true, {nullptr, &s.timeline});
+    ASSERT_FALSE(got.rows.empty());
+    for (const RangeRow& row : got.rows) {
+      ASSERT_TRUE(row.predicted);
+      EXPECT_NEAR(row.predicted->value * 1.25, row.time.value, 1e-5 * row.time.value) << row.name;
+    }
+  }
+}
+
 TEST(RangeStatistics, LayersAreFoldedByTheirNumbers) {
   EXPECT_EQ(foldedName("model.layers.8.mlp.gate_up_proj"), "model.layers.*.mlp.gate_up_proj");
   EXPECT_EQ(foldedName("/layer1/layer1.0/conv2/Conv"), "/layer1/layer1.*/conv2/Conv");
@@ -88,6 +106,15 @@ TEST(RangeTable, IsAProperModelThatSortsByNumbers) {
   EXPECT_FALSE(table.index(0, RangeTable::name).data().toString().isEmpty());
   EXPECT_GE(table.index(0, RangeTable::time).data(RangeTable::kSortRole).toDouble(),
             table.index(1, RangeTable::time).data(RangeTable::kSortRole).toDouble());
+  EXPECT_FALSE(table.measured());
+  EXPECT_EQ(table.headerData(RangeTable::time, Qt::Horizontal, Qt::DisplayRole), "Time");
+  table.setRows(statisticsOf(s.program, Graph(), s.timeline, {Seconds(0), s.timeline.stepTime}, {},
+                             true, {nullptr, &s.timeline})
+                    .rows);
+  EXPECT_TRUE(table.measured());
+  EXPECT_EQ(table.headerData(RangeTable::time, Qt::Horizontal, Qt::DisplayRole), "Measured");
+  EXPECT_TRUE(table.index(0, RangeTable::error).data().toString().endsWith("0.0 %"));
+  EXPECT_TRUE(table.index(0, 0).data(Qt::ToolTipRole).toString().contains("predicted"));
   table.setSelected({OpId(0)});
   table.setRows({});
   EXPECT_EQ(table.rowCount(), 0);

@@ -299,6 +299,42 @@ TEST(TimelinePicture, IsDrawnAtAnySize) {
   EXPECT_GT(timelinePictureSize(*smallPlan()).height(), 200);
 }
 
+TEST(TimelinePicture, HasFlowsAndTheErrorsOfMeasuredTracks) {
+  const auto paint = [](const TimelinePicture& options) {
+    QImage image(1200, 500, QImage::Format_RGB32);
+    image.fill(Qt::white);
+    QPainter painter(&image);
+    paintTimeline(painter, image.size(), *smallPlan(), options);
+    painter.end();
+    const QString folder = qEnvironmentVariable("MESHPLAN_PICTURES");
+    if (!folder.isEmpty())
+      image.save(QString("%1/picture-%2-%3.png")
+                     .arg(folder)
+                     .arg(options.flows)
+                     .arg(options.measured != nullptr));
+    return image;
+  };
+  TimelinePicture options;
+  // Few enough to be told apart.
+  options.window = TimeRange{Seconds(0), 0.2 * smallPlan()->simulated.timeline.stepTime};
+  const QImage with = paint(options);
+  options.flows = false;
+  const QImage without = paint(options);
+  EXPECT_NE(with, without);
+  Timeline slower = smallPlan()->simulated.timeline;
+  for (Span& s : slower.spans) s.start *= 2, s.end *= 2;
+  slower.stepTime *= 2;
+  options.measured = &slower;
+  const QImage tinted = paint(options);
+  const auto reddest = [](const QImage& image) {
+    int count = 0;
+    for (int y = 0; y < image.height(); ++y)
+      for (int x = 0; x < image.width(); ++x) count += image.pixelColor(x, y) == worseColour();
+    return count;
+  };
+  EXPECT_GT(reddest(tinted), reddest(without) + 100);
+}
+
 TEST(TimeTicks, AreOneTwoOrFiveTimesAPowerOfTen) {
   for (const double length : {1e-7, 3e-5, 0.02, 0.7, 4.0, 90.0}) {
     const auto ticks = timeTicks(0.3 * length, 1.3 * length, 10);
