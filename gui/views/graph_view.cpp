@@ -59,8 +59,8 @@ class GraphView::NodeItem : public QGraphicsItem {
     painter->drawRoundedRect(box, 4, 4);
     painter->setPen(textOn(stages.stops()[kStops / 2].second));
     const QString name = view_.tree_.indexOf(node_).data().toString();
-    const QString glyph = facts && module().isOperator ? facts->glyph(first) : QString();
-    if (glyph.isEmpty()) {
+    const QString below = view_.secondLine(node_);
+    if (below.isEmpty()) {
       painter->drawText(box, Qt::AlignCenter, name);
       return;
     }
@@ -68,8 +68,7 @@ class GraphView::NodeItem : public QGraphicsItem {
     QFont small = painter->font();
     small.setPointSizeF(small.pointSizeF() * 0.85);
     painter->setFont(small);
-    painter->drawText(box.adjusted(0, box.height() / 2, 0, -3), Qt::AlignCenter,
-                      QStringLiteral("║ ") + glyph);
+    painter->drawText(box.adjusted(0, box.height() / 2, 0, -3), Qt::AlignCenter, below);
   }
 
  protected:
@@ -111,15 +110,21 @@ GraphView::GraphView(const ModuleTreeModel& tree, Selection& selection, QWidget*
   connect(&selection_, &Selection::operatorsChanged, this, &GraphView::markSelected);
 }
 
+/// How an operator is split, else its kind where the name does not tell it.
+QString GraphView::secondLine(int node) const {
+  const ModuleNode& module = tree_.nodes()[size_t(node)];
+  if (!module.isOperator) return {};
+  const QString glyph = tree_.facts() ? tree_.facts()->glyph(module.operators.front()) : QString();
+  if (!glyph.isEmpty()) return QStringLiteral("║ ") + glyph;
+  const QString kind = tree_.indexOf(node, ModuleTreeModel::kind).data().toString();
+  return module.name.contains(kind, Qt::CaseInsensitive) ? QString() : kind;
+}
+
 QSizeF GraphView::sizeOf(int node) const {
   const QFontMetricsF metrics(font());
   const QString name = tree_.indexOf(node).data().toString();
-  const OperatorFacts* facts = tree_.facts();
-  const ModuleNode& module = tree_.nodes()[size_t(node)];
-  const QString glyph =
-      facts && module.isOperator ? facts->glyph(module.operators.front()) : QString();
   const double wide =
-      std::max(metrics.horizontalAdvance(name), metrics.horizontalAdvance("║ " + glyph));
+      std::max(metrics.horizontalAdvance(name), metrics.horizontalAdvance(secondLine(node)));
   return {std::max(kLeastWidth, wide + 2 * kPadding), 2 * metrics.height() + kPadding};
 }
 

@@ -44,6 +44,7 @@ class GraphView : public QGraphicsView {
   void addEdges(const VisibleGraph& graph, const GraphLayout& layout);
   QColor edgeColour() const;
   void markSelected();
+  QString secondLine(int node) const;
   QSizeF sizeOf(int node) const;
   void say(const QString& text);
 

@@ -218,10 +218,12 @@ void WhatIfView::checkOptions(const std::vector<StrategyChoice>& choices) {
 
 void WhatIfView::showEffects(const Effects& effects) {
   const Seconds now = session_.shown()->report.stepTime;
+  const Bytes peak = session_.shown()->report.peakMemory;
   const std::pair<QString, OptionEffect>* best = nullptr;
   for (const auto& effect : effects) {
     const OptionEffect& does = effect.second;
-    if (does.possible() && does.doesNotFit.isEmpty() &&
+    const bool changes = does.stepTime != now || does.peakMemory != peak;
+    if (does.possible() && does.doesNotFit.isEmpty() && changes &&
         (!best || does.stepTime < best->second.stepTime))
       best = &effect;
     auto* button = choicesBox_->findChild<ChoiceButton*>(effect.first);
