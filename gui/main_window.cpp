@@ -138,7 +138,7 @@ void MainWindow::addWorkspaces() {
   auto* range = new RangeView(session_, selection_, step);
   step->addWidget(range);
   connect(timeline_, &TimelineView::runShownChanged, range, &RangeView::showRun);
-  step->setSizes({3000, 1000});
+  step->setSizes({2600, 1400});
   step->setChildrenCollapsible(false);
   addPage(Workspace::timeline, tr("Timeline"), step);
   addPage(Workspace::compare, tr("Compare"), new CompareView(session_, selection_, pages_));

@@ -13,6 +13,7 @@ namespace meshplan::gui {
 namespace {
 
 constexpr double kMargin = 6;
+constexpr double kWorthALimit = 0.1;  // share of it that is used
 
 }  // namespace
 
@@ -55,11 +56,21 @@ int MemoryView::heightForWidth(int width) const {
   return static_cast<int>(rows + legend + 2 * kMargin + fontMetrics().height());
 }
 
-double MemoryView::scale() const {
-  const ShownPlan& shown = *session_.shown();
-  Bytes most = shown.document->context().memoryLimit;
-  for (const RankClassSummary& c : shown.simulated.timeline.rankClasses)
+Bytes MemoryView::largestPeak() const {
+  Bytes most(1);
+  for (const RankClassSummary& c : session_.shown()->simulated.timeline.rankClasses)
     most = std::max(most, c.peak);
+  return most;
+}
+
+/// Where next to nothing of the memory is used, the limit is far outside.
+bool MemoryView::showsLimit() const {
+  return largestPeak() / session_.shown()->document->context().memoryLimit > kWorthALimit;
+}
+
+double MemoryView::scale() const {
+  Bytes most = largestPeak();
+  if (showsLimit()) most = std::max(most, session_.shown()->document->context().memoryLimit);
   const double text = fontMetrics().horizontalAdvance("000.0 GiB") + 2 * kMargin;
   return (width() - left() - text) / static_cast<double>(most.value);
 }
@@ -80,9 +91,12 @@ void MemoryView::paint(QPainter& painter) {
   const double x = left() + static_cast<double>(limit.value) * scale();
   const double bottom = kMargin + stages() * rowHeight();
   painter.setPen(QPen(QColor(0xd5, 0x5e, 0x00), 1.5, Qt::DashLine));
-  painter.drawLine(QPointF(x, kMargin), QPointF(x, bottom));
-  painter.drawText(QRectF(0, bottom, x - 2, fontMetrics().height()), Qt::AlignRight,
-                   tr("limit %1").arg(text(limit)));
+  if (showsLimit()) painter.drawLine(QPointF(x, kMargin), QPointF(x, bottom));
+  painter.drawText(
+      QRectF(0, bottom, showsLimit() ? x - 2 : width() - kMargin, fontMetrics().height()),
+      Qt::AlignRight,
+      showsLimit() ? tr("limit %1").arg(text(limit))
+                   : tr("limit %1, far to the right").arg(text(limit)));
   painter.translate(0, bottom + fontMetrics().height() + 2);
   paintLegend(painter, width(), false);
 }

@@ -27,6 +27,8 @@ class MemoryView : public QWidget {
   int stages() const;
   double rowHeight() const;
   double left() const;
+  Bytes largestPeak() const;
+  bool showsLimit() const;
   double scale() const;  // pixels per byte
   double paintLegend(QPainter& painter, double width, bool measureOnly) const;
   void paintStage(QPainter& painter, int stage) const;

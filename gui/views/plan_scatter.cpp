@@ -17,7 +17,8 @@
 namespace meshplan::gui {
 namespace {
 
-constexpr int kLeastForPrices = 18;  // lines of text
+constexpr double kWorthALimit = 0.1;  // share of it that a plan uses
+constexpr int kLeastForPrices = 18;   // lines of text
 
 QPointF place(const PlanReport& r) {
   return {r.stepTime.value, static_cast<double>(r.peakMemory.value) / kGiB};
@@ -94,7 +95,7 @@ void PlanScatter::rebuild() {
   auto *x = new QValueAxis, *y = new QValueAxis;
   x->setTitleText(tr("step, s"));
   y->setTitleText(tr("memory, GiB"));
-  double right = 1e-6, top = 1;
+  double right = 1e-6, top = 1e-3;
   const auto include = [&](const PlanReport& r) {
     if (!std::isfinite(place(r).x())) return;
     right = std::max(right, place(r).x());
@@ -104,6 +105,8 @@ void PlanScatter::rebuild() {
   if (reports_.empty() && session_.shown()) include(session_.shown()->report);
   if (const auto& document = session_.document()) {
     const double limit = static_cast<double>(document->context().memoryLimit.value) / kGiB;
+    const bool far = top < kWorthALimit * limit;
+    if (far) y->setTitleText(tr("memory, GiB (limit %1)").arg(limit, 0, 'g', 3));
     top = std::min(top, 2 * limit);
     auto* line = new QLineSeries;
     line->setName(tr("limit"));
@@ -111,7 +114,7 @@ void PlanScatter::rebuild() {
     line->append(2 * right, limit);  // beyond the axis
     line->setPen(QPen(QColor(0xd5, 0x5e, 0x00), 1.5, Qt::DashLine));
     chart()->addSeries(line);
-    top = std::max(top, limit);
+    if (!far) top = std::max(top, limit);
   }
   x->setRange(0, 1.05 * right);
   y->setRange(0, 1.1 * top);
