@@ -12,6 +12,7 @@
 #include "gui/file_kind.h"
 #include "gui/main_window.h"
 #include "gui/render.h"
+#include "gui/translation.h"
 #include "profiles/profile_store.h"
 
 namespace meshplan::gui {
@@ -64,6 +65,18 @@ int runWindow(const QString& file, const QCommandLineParser& options) {
   return QApplication::exec();
 }
 
+/// --lang de, --lang=de, else the system's; pictures are in English unless they are asked for.
+QString languageOf(int argc, char** argv) {
+  bool renders = false;
+  for (int i = 1; i < argc; ++i) {
+    const QString word = QString::fromLocal8Bit(argv[i]);
+    if (word == "--lang" && i + 1 < argc) return QString::fromLocal8Bit(argv[i + 1]);
+    if (word.startsWith("--lang=")) return word.section('=', 1);
+    renders = renders || word == "--render";
+  }
+  return renders ? QStringLiteral("en") : QLocale::system().name();
+}
+
 int run(int argc, char** argv) {
   const bool renders = std::any_of(
       argv, argv + argc, [](const char* word) { return std::string_view(word) == "--render"; });
@@ -73,6 +86,7 @@ int run(int argc, char** argv) {
   QApplication::setOrganizationName("meshplan");
   QApplication::setApplicationName("meshplan");
   QApplication::setApplicationVersion(MESHPLAN_VERSION);
+  speak(app, languageOf(argc, argv));  // before the help is written
   QCommandLineParser options;
   options.setApplicationDescription("Shows how a model is split over devices, and why.");
   options.addPositionalArgument(
@@ -82,6 +96,8 @@ int run(int argc, char** argv) {
       "[FILE]");
   options.addOption({{"c", "cluster"}, "The cluster to plan for", "CLUSTER", "8xH100-SXM"});
   options.addOption({{"b", "global-batch"}, "Samples of a step", "N"});
+  options.addOption(
+      {"lang", "Language of the app: en or " + translations().join(", "), "LANGUAGE"});
   options.addOption({"render", "Draw a view and end: " + kRenderedViews.join(", "), "VIEW"});
   options.addOption({"out", "The picture to write", "FILE"});
   options.addOption({"size", "Its size in pixels", "WIDTHxHEIGHT"});

@@ -3,9 +3,33 @@
 
 #include <fmt/format.h>
 
+#include <QCoreApplication>
+
 #include <cmath>
 
 namespace meshplan::gui {
+namespace {
+
+/// For lupdate, which finds texts in code only.
+[[maybe_unused]] constexpr const char* kTerms[] = {
+    QT_TRANSLATE_NOOP("Term", "weights"),     QT_TRANSLATE_NOOP("Term", "gradients"),
+    QT_TRANSLATE_NOOP("Term", "optimizer"),   QT_TRANSLATE_NOOP("Term", "master weights"),
+    QT_TRANSLATE_NOOP("Term", "activations"), QT_TRANSLATE_NOOP("Term", "communication"),
+    QT_TRANSLATE_NOOP("Term", "workspace"),   QT_TRANSLATE_NOOP("Term", "reserve"),
+    QT_TRANSLATE_NOOP("Term", "forward"),     QT_TRANSLATE_NOOP("Term", "recompute"),
+    QT_TRANSLATE_NOOP("Term", "backward"),    QT_TRANSLATE_NOOP("Term", "update"),
+    QT_TRANSLATE_NOOP("Term", "compute"),     QT_TRANSLATE_NOOP("Term", "tensor"),
+    QT_TRANSLATE_NOOP("Term", "expert"),      QT_TRANSLATE_NOOP("Term", "data"),
+    QT_TRANSLATE_NOOP("Term", "send"),        QT_TRANSLATE_NOOP("Term", "receive"),
+    QT_TRANSLATE_NOOP("Term", "measured"),    QT_TRANSLATE_NOOP("Term", "interpolated"),
+    QT_TRANSLATE_NOOP("Term", "analytic"),    QT_TRANSLATE_NOOP("Term", "none"),
+    QT_TRANSLATE_NOOP("Term", "selective"),   QT_TRANSLATE_NOOP("Term", "full")};
+
+}  // namespace
+
+QString term(std::string_view english) {
+  return QCoreApplication::translate("Term", std::string(english).c_str());
+}
 
 QString changeText(double now, double then) {
   if (now == then) return now == 0 ? QString() : QStringLiteral("0.0 %");

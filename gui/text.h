@@ -22,6 +22,8 @@ inline QString text(Bytes b) {
 inline QString percent(double share) {
   return text(percentText(share));
 }
+/// A term of the libraries ("weights", "forward", "measured") in the language of the interface.
+QString term(std::string_view english);
 /// "+4.9 %" of what `now` is against `then`; empty when both are 0.
 QString changeText(double now, double then);
 /// "+1.20 ms", "−340 us", "0 s"

@@ -125,7 +125,7 @@ void ComparisonTable::addMemory(const Figures& a, const Figures& b) {
   };
   add(tr("memory of the fullest rank"), a.peak, b.peak);
   for (int i = 0; i < kMemoryCategories; ++i)
-    add("  " + text(memoryCategoryName(MemoryCategory(i))), a.memory[size_t(i)],
+    add("  " + term(memoryCategoryName(MemoryCategory(i))), a.memory[size_t(i)],
         b.memory[size_t(i)]);
 }
 

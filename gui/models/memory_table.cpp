@@ -43,7 +43,7 @@ QVariant MemoryTable::headerData(int section, Qt::Orientation orientation, int r
   if (role != Qt::DisplayRole) return {};
   if (section == 0) return tr("stage");
   if (section == 1) return tr("peak");
-  return text(memoryCategoryName(MemoryCategory(section - kFirstCategory)));
+  return term(memoryCategoryName(MemoryCategory(section - kFirstCategory)));
 }
 
 }  // namespace meshplan::gui

@@ -125,7 +125,7 @@ QString MeshCells::toolTip(int64_t rank) const {
   for (int i = 0; i < kMemoryCategories; ++i)
     if (const Bytes b = stage.byCategory[static_cast<size_t>(i)]; b.value > 0)
       tip += QStringLiteral("<br>&nbsp;&nbsp;%1 %2")
-                 .arg(text(memoryCategoryName(MemoryCategory(i))), text(b));
+                 .arg(term(memoryCategoryName(MemoryCategory(i))), text(b));
   return tip + linksText(rank);
 }
 

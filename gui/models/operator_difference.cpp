@@ -112,7 +112,7 @@ QString OperatorDifference::cell(const DifferenceRow& row, int column) const {
     case name:
       return text(row.name);
     case phase:
-      return text(row.phase);
+      return term(row.phase);
     case first:
       return time(row.first);
     case second:

@@ -112,7 +112,7 @@ QString OperatorFacts::toolTip(const ShownPlan& shown, OpId op) const {
   tip += tr("<br>forward %1, %2, %3 a micro-batch (%4)")
              .arg(text(flopsText(Flops(local.work.flops))),
                   text(Bytes(static_cast<int64_t>(local.work.bytes))), text(estimate.time),
-                  text(provenanceName(estimate.provenance)));
+                  term(provenanceName(estimate.provenance)));
   tip += tr("<br>%1 of the step (%2)").arg(text(time(op)), percent(time(op) / stepTime_));
   return tip;
 }

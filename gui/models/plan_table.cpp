@@ -104,7 +104,7 @@ QVariant PlanTable::display(const PlanReport& r, int column) const {
     case zero:
       return p.zeroStage > 0 ? QString::number(p.zeroStage) : QString();
     case recompute:
-      return p.recompute == Recompute::none ? QString() : text(recomputeName(p.recompute));
+      return p.recompute == Recompute::none ? QString() : term(recomputeName(p.recompute));
     default:
       return figure(r, column);
   }
@@ -127,7 +127,7 @@ QString PlanTable::figure(const PlanReport& r, int column) const {
     case price:
       return dollarsText(r.dollarsPerStep);
     default:
-      return r.feasible ? text(provenanceName(r.provenance)) : tr("does not fit");
+      return r.feasible ? term(provenanceName(r.provenance)) : tr("does not fit");
   }
 }
 

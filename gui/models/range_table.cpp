@@ -22,7 +22,7 @@ QString cell(const RangeRow& row, int column) {
     case RangeTable::name:
       return text(row.name);
     case RangeTable::phase:
-      return text(row.phase);
+      return term(row.phase);
     case RangeTable::runs:
       return text(groupedText(double(row.runs)));
     case RangeTable::predicted:

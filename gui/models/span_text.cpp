@@ -38,7 +38,7 @@ QString when(const TimelineScene& scene, const SpanPlace& place) {
 
 QString what(const TimelineScene& scene, const Span& span) {
   const Routine& routine = scene.routine(span);
-  QString out = text(phaseText(routine, scene.instruction(span)));
+  QString out = term(phaseText(routine, scene.instruction(span)));
   if (routine.kind != Routine::Kind::update)
     out += tr(" of micro-batch %1").arg(scene.call(span).microBatch);
   return out;
@@ -113,7 +113,7 @@ QString rankClassName(const TimelineScene& scene, size_t rankClass) {
 QString trackName(const TimelineScene& scene, const Track& track) {
   if (!scene.trackNames.empty())
     return scene.trackNames[static_cast<size_t>(&track - scene.tracks.tracks().data())];
-  const QString name = text(streamName(track.stream));
+  const QString name = term(streamName(track.stream));
   if (!scene.measured) return name;
   return track.measured ? tr("%1 · measured").arg(name) : tr("%1 · predicted").arg(name);
 }

@@ -101,13 +101,13 @@ QString EvidenceSum::text() const {
   QStringList parts;
   for (size_t p = seconds_.size(); p-- > 0;)
     if (seconds_[p] > kWorthTelling * known_)
-      parts << percent(seconds_[p] / known_) + ' ' + gui::text(provenanceName(Provenance(p)));
-  if (parts.size() == 1) parts.front() = gui::text(provenanceName(provenance()));
+      parts << percent(seconds_[p] / known_) + ' ' + gui::term(provenanceName(Provenance(p)));
+  if (parts.size() == 1) parts.front() = gui::term(provenanceName(provenance()));
   return withUncertainty(parts.join(QStringLiteral(", ")), uncertainty);
 }
 
 QString evidenceText(const TimeEvidence& evidence) {
-  return withUncertainty(text(provenanceName(evidence.provenance)), evidence.uncertainty);
+  return withUncertainty(term(provenanceName(evidence.provenance)), evidence.uncertainty);
 }
 
 }  // namespace meshplan::gui

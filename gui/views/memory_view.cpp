@@ -106,7 +106,7 @@ double MemoryView::paintLegend(QPainter& painter, double width, bool measureOnly
   double x = kMargin, y = 0;
   const double box = metrics.ascent() * 0.8, line = metrics.height() + 2;
   for (int i = 0; i < kMemoryCategories; ++i) {
-    const QString name = text(memoryCategoryName(MemoryCategory(i)));
+    const QString name = term(memoryCategoryName(MemoryCategory(i)));
     const double wide = box + 4 + metrics.horizontalAdvance(name) + 12;
     if (x + wide > std::max(width, 200.0)) x = kMargin, y += line;
     if (!measureOnly) {
@@ -144,7 +144,7 @@ QString MemoryView::toolTip(int stage) const {
   QString tip = tr("<b>stage %1</b>, peak %2 at %3").arg(stage).arg(text(c.peak), text(c.peakTime));
   for (int i = 0; i < kMemoryCategories; ++i)
     if (const Bytes b = c.peakByCategory[size_t(i)]; b.value > 0)
-      tip += QStringLiteral("<br>%1 %2").arg(text(memoryCategoryName(MemoryCategory(i))), text(b));
+      tip += QStringLiteral("<br>%1 %2").arg(term(memoryCategoryName(MemoryCategory(i))), text(b));
   return tip;
 }
 

@@ -356,7 +356,7 @@ QString StagesView::toolTip(int64_t index) const {
   const StageChunk& c = blocks_.chunks()[size_t(blocks_.chunkOf(index))];
   return tr("<b>%1</b>, %2<br>%3 a micro-batch, forward and backward, of %4 of the stage (%5)")
       .arg(b.name, c.name, text(b.time), text(c.time),
-           text(provenanceName(shown_->report.provenance)));
+           term(provenanceName(shown_->report.provenance)));
 }
 
 bool StagesView::event(QEvent* event) {

@@ -69,7 +69,7 @@ void SummaryView::show() {
   lines << tr("<b style='font-size:large'>%1</b> &nbsp; %2 a step, %3, MFU %4 "
               "<span style='color:gray'>(%5)</span>")
                .arg(gui::text(shown->strategy()), gui::text(r.stepTime), rate, percent(r.mfu),
-                    gui::text(provenanceName(r.provenance)));
+                    gui::term(provenanceName(r.provenance)));
   lines << timeText(r);
   const QString baseline = baselineText(r, session_.found().baselines);
   lines << memoryText(r, shown->document->context().memoryLimit) +

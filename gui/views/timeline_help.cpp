@@ -4,15 +4,9 @@
 #include <QKeyEvent>
 #include <QPainter>
 #include <algorithm>
-#include <utility>
-#include <vector>
 
 namespace meshplan::gui {
-namespace {
-
-using Row = std::pair<QString, QString>;
-
-std::vector<Row> rows() {
+std::vector<KeyLine> timelineKeys() {
   const auto tr = [](const char* text) { return TimelineHelp::tr(text); };
   return {{tr("W  S"), tr("closer, farther (also Ctrl+wheel)")},
           {tr("A  D"), tr("earlier, later (also Shift+drag)")},
@@ -28,8 +22,6 @@ std::vector<Row> rows() {
           {tr("Esc"), tr("clear the selection")},
           {tr("?"), tr("this help")}};
 }
-
-}  // namespace
 
 TimelineHelp::TimelineHelp(QWidget* parent) : QWidget(parent) {
   setObjectName(QStringLiteral("timelineHelp"));
@@ -51,12 +43,12 @@ void TimelineHelp::paintEvent(QPaintEvent*) {
   painter.fillRect(rect(), shade);
   const QFontMetrics metrics = fontMetrics();
   int keys = 0, words = 0;
-  for (const Row& row : rows()) {
+  for (const KeyLine& row : timelineKeys()) {
     keys = std::max(keys, metrics.horizontalAdvance(row.first));
     words = std::max(words, metrics.horizontalAdvance(row.second));
   }
   const int line = metrics.height() + 6, margin = metrics.height();
-  QRect sheet(0, 0, keys + words + 4 * margin, int(rows().size() + 1) * line + 2 * margin);
+  QRect sheet(0, 0, keys + words + 4 * margin, int(timelineKeys().size() + 1) * line + 2 * margin);
   sheet.moveCenter(rect().center());
   painter.setPen(palette().color(QPalette::Mid));
   painter.setBrush(palette().color(QPalette::Base));
@@ -64,7 +56,7 @@ void TimelineHelp::paintEvent(QPaintEvent*) {
   QRect at(sheet.left() + margin, sheet.top() + margin, sheet.width() - 2 * margin, line);
   painter.setPen(palette().color(QPalette::PlaceholderText));
   painter.drawText(at, Qt::AlignLeft | Qt::AlignVCenter, tr("Keys of the timeline"));
-  for (const Row& row : rows()) {
+  for (const KeyLine& row : timelineKeys()) {
     at.translate(0, line);
     painter.setPen(palette().color(QPalette::Link));
     painter.drawText(at, Qt::AlignLeft | Qt::AlignVCenter, row.first);

@@ -2,8 +2,14 @@
 #pragma once
 
 #include <QWidget>
+#include <utility>
+#include <vector>
 
 namespace meshplan::gui {
+
+/// A key, and what it does.
+using KeyLine = std::pair<QString, QString>;
+std::vector<KeyLine> timelineKeys();
 
 /// The keys of the timeline, as a sheet over its middle; a click or any key closes it.
 class TimelineHelp : public QWidget {
