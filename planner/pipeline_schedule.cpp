@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <set>
 
 #include "core/error.h"
 
@@ -79,6 +80,27 @@ std::vector<int64_t> inFlight(ScheduleKind kind, int64_t stage, int64_t stages,
     peak[size_t(step.chunk)] = std::max(peak[size_t(step.chunk)], held);
   }
   return peak;
+}
+
+std::vector<std::vector<int64_t>> fullestMoments(ScheduleKind kind, int64_t stage, int64_t stages,
+                                                 int64_t microBatches, int64_t virtualStages) {
+  std::vector<int64_t> live(size_t(std::max<int64_t>(virtualStages, 1)));
+  std::set<std::vector<int64_t>> moments;
+  for (const ScheduleStep& step : pipelineOrder(kind, stage, stages, microBatches, virtualStages)) {
+    live[size_t(step.chunk)] += step.backward ? -1 : 1;
+    if (!step.backward) moments.insert(live);
+  }
+  const auto exceeds = [](const auto& more, const auto& less) {
+    for (size_t v = 0; v < less.size(); ++v)
+      if (more[v] < less[v]) return false;
+    return true;
+  };
+  std::vector<std::vector<int64_t>> fullest;
+  for (auto moment = moments.rbegin(); moment != moments.rend(); ++moment)
+    if (std::none_of(fullest.begin(), fullest.end(),
+                     [&](const auto& other) { return exceeds(other, *moment); }))
+      fullest.push_back(*moment);
+  return fullest;
 }
 
 }  // namespace meshplan

@@ -25,6 +25,12 @@ struct ScheduleStep {
 std::vector<ScheduleStep> pipelineOrder(ScheduleKind kind, int64_t stage, int64_t stages,
                                         int64_t microBatches, int64_t virtualStages);
 
+/// How many micro-batches per virtual stage a stage holds the activations of at once: every such
+/// moment that no other one exceeds in all virtual stages. One for schedules without virtual
+/// stages.
+std::vector<std::vector<int64_t>> fullestMoments(ScheduleKind kind, int64_t stage, int64_t stages,
+                                                 int64_t microBatches, int64_t virtualStages);
+
 /// The largest number of micro-batches whose activations stage `stage` holds at once, per virtual
 /// stage.
 std::vector<int64_t> inFlight(ScheduleKind kind, int64_t stage, int64_t stages,

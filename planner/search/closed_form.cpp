@@ -64,18 +64,26 @@ const MeshGroups& ClosedForm::groups(const MeshShape& mesh) {
 
 // --- memory
 
-const std::vector<int64_t>& ClosedForm::held(const Candidate& c, int64_t stage) {
+const std::vector<std::vector<int64_t>>& ClosedForm::moments(const Candidate& c, int64_t stage) {
   const int64_t m =
       enoughMicroBatches(space_.globalBatch / c.mesh.replicas() / c.microBatch, c.mesh.pipeline);
   // GPipe holds them all.
   const int64_t all = space_.globalBatch / c.mesh.replicas() / c.microBatch;
   const int64_t counted = c.schedule == ScheduleKind::gpipe ? all : m;
   auto& stages =
-      held_[{static_cast<int64_t>(c.schedule), c.mesh.pipeline, counted, c.virtualStages}];
+      moments_[{static_cast<int64_t>(c.schedule), c.mesh.pipeline, counted, c.virtualStages}];
   if (stages.empty()) stages.resize(static_cast<size_t>(c.mesh.pipeline));
-  std::vector<int64_t>& found = stages[static_cast<size_t>(stage)];
-  if (found.empty()) found = inFlight(c.schedule, stage, c.mesh.pipeline, counted, c.virtualStages);
+  auto& found = stages[static_cast<size_t>(stage)];
+  if (found.empty())
+    found = fullestMoments(c.schedule, stage, c.mesh.pipeline, counted, c.virtualStages);
   return found;
+}
+
+std::vector<int64_t> ClosedForm::held(const Candidate& c, int64_t stage) {
+  std::vector<int64_t> most(static_cast<size_t>(c.virtualStages));
+  for (const std::vector<int64_t>& moment : moments(c, stage))
+    for (size_t v = 0; v < most.size(); ++v) most[v] = std::max(most[v], moment[v]);
+  return most;
 }
 
 double ClosedForm::residentBytes(const Candidate& c, double dense, double expert) const {
@@ -105,11 +113,14 @@ double ClosedForm::reserve(const MeshShape& mesh) {
 double ClosedForm::memoryOf(const Candidate& c, const std::vector<StageRun>& runs) {
   double worst = 0;
   for (const StageRun& run : runs) {
-    const std::vector<int64_t>& inFlight = held(c, run.first);
-    double bytes = residentBytes(c, run.sums.dense, run.sums.expert);
-    for (size_t v = 0; v < run.sums.saved.size(); ++v)
-      bytes += static_cast<double>(inFlight[v]) * run.sums.saved[v];
-    worst = std::max(worst, bytes);
+    double fullest = 0;
+    for (const std::vector<int64_t>& inFlight : moments(c, run.first)) {
+      double bytes = 0;
+      for (size_t v = 0; v < run.sums.saved.size(); ++v)
+        bytes += static_cast<double>(inFlight[v]) * run.sums.saved[v];
+      fullest = std::max(fullest, bytes);
+    }
+    worst = std::max(worst, residentBytes(c, run.sums.dense, run.sums.expert) + fullest);
   }
   return worst + reserve(c.mesh);
 }
@@ -136,7 +147,7 @@ std::vector<int64_t> ClosedForm::solveCut(const Candidate& c, bool limited) {
   problem.capacity.assign(n, std::numeric_limits<double>::infinity());
   problem.inFlight.assign(n, 1);
   for (int64_t s = 0; limited && s < c.mesh.pipeline; ++s) {
-    const std::vector<int64_t>& inFlight = held(c, s);
+    const std::vector<int64_t> inFlight = held(c, s);
     for (int64_t v = 0; v < c.virtualStages; ++v) {
       const auto chunk = static_cast<size_t>(v * c.mesh.pipeline + s);
       problem.capacity[chunk] = (limit_ - reserve(c.mesh)) / static_cast<double>(c.virtualStages);

@@ -79,8 +79,10 @@ class ClosedForm {
   Cut limitedCut(const Candidate& c);
   bool mayFit(const Candidate& c, const Cut& cut);
   std::vector<int64_t> solveCut(const Candidate& c, bool limited);
-  /// Micro-batches in flight per virtual stage.
-  const std::vector<int64_t>& held(const Candidate& c, int64_t stage);
+  /// Micro-batches in flight per virtual stage, at each moment that may be the fullest.
+  const std::vector<std::vector<int64_t>>& moments(const Candidate& c, int64_t stage);
+  /// The most per virtual stage, which need not be at the same moment.
+  std::vector<int64_t> held(const Candidate& c, int64_t stage);
   double residentBytes(const Candidate& c, double dense, double expert) const;
   double memoryOf(const Candidate& c, const std::vector<StageRun>& runs);
   double reserve(const MeshShape& mesh);
@@ -99,7 +101,7 @@ class ClosedForm {
   Map<MeshGroups> groups_;
   Map<std::vector<int64_t>> cuts_;
   Map<Cut> runs_;
-  Map<std::vector<std::vector<int64_t>>> held_;
+  Map<std::vector<std::vector<std::vector<int64_t>>>> moments_;  // by stage
   Map<double> reserves_;
   std::unordered_map<CollectiveKey, double, Hash> collectives_;
   Counts counts_;

@@ -101,7 +101,7 @@ TEST(PipelineSchedule, EnoughMicroBatchesHoldAsManyInFlightAsAll) {
       for (int64_t v : {1, 2, 5}) {
         if ((v > 1) != (kind == ScheduleKind::interleaved)) continue;
         for (int64_t s = 0; s < p; ++s)
-          EXPECT_EQ(inFlight(kind, s, p, 8 * p, v), inFlight(kind, s, p, 20 * p, v));
+          EXPECT_EQ(fullestMoments(kind, s, p, 8 * p, v), fullestMoments(kind, s, p, 20 * p, v));
       }
 }
 

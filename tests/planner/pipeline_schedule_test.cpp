@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include <map>
 #include <set>
 #include <string>
@@ -120,6 +122,24 @@ TEST(PipelineSchedule, InFlightPerVirtualStageCoversThePeakAndIsTightWithoutInte
     }
   });
   EXPECT_THAT(inFlight(ScheduleKind::interleaved, 0, 4, 8, 2), ElementsAre(8, 4));
+}
+
+TEST(PipelineSchedule, TheFullestMomentsHaveThePeakAndTheMostOfEachVirtualStage) {
+  forEverySmallSchedule([](ScheduleKind kind, int64_t s, int64_t p, int64_t m, int64_t v) {
+    std::vector<int64_t> most(static_cast<size_t>(v));
+    int64_t fullest = 0;
+    const auto moments = fullestMoments(kind, s, p, m, v);
+    for (const std::vector<int64_t>& moment : moments) {
+      ASSERT_EQ(int64_t(moment.size()), v);
+      fullest = std::max(fullest, std::accumulate(moment.begin(), moment.end(), int64_t{0}));
+      for (size_t i = 0; i < most.size(); ++i) most[i] = std::max(most[i], moment[i]);
+    }
+    EXPECT_EQ(fullest, peakTotal(pipelineOrder(kind, s, p, m, v)));
+    EXPECT_EQ(most, inFlight(kind, s, p, m, v));
+    if (v == 1) {
+      EXPECT_EQ(moments.size(), 1u);
+    }
+  });
 }
 
 TEST(PipelineSchedule, CountsThatTheScheduleDoesNotAllowAreUsageErrors) {
