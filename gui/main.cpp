@@ -78,9 +78,12 @@ QString languageOf(int argc, char** argv) {
 }
 
 int run(int argc, char** argv) {
-  const bool renders = std::any_of(
-      argv, argv + argc, [](const char* word) { return std::string_view(word) == "--render"; });
-  if (renders) qputenv("QT_QPA_PLATFORM", "offscreen");
+  const auto says = [&](std::string_view option) {
+    return std::any_of(argv, argv + argc, [&](const char* word) { return word == option; });
+  };
+  const bool renders = says("--render");
+  if (renders || says("--help") || says("-h") || says("--version") || says("-v"))
+    qputenv("QT_QPA_PLATFORM", "offscreen");  // no display is needed
   QApplication app(argc, argv);
   QApplication::setStyle("fusion");
   QApplication::setOrganizationName("meshplan");
