@@ -15,11 +15,10 @@
 #include "gui/views/operator_difference_view.h"
 #include "gui/views/step_lanes_view.h"
 #include "planner/search/search.h"
+#include "tests/gui/open_model.h"
 
 namespace meshplan::gui {
 namespace {
-
-constexpr int kWaitMs = 120000;
 
 class CompareViewTest : public testing::Test {
  protected:
@@ -40,17 +39,10 @@ class CompareViewTest : public testing::Test {
     QTest::qWait(50);
   }
   void openSmall() {
-    OpenRequest request;
-    request.model.source = "gpt";
-    request.model.settings = {{"layers", "4"}, {"hidden", "512"}, {"heads", "8"}};
-    request.model.sequence = 128;
-    request.cluster = "8xA100-SXM-80GB";
-    request.globalBatch = 64;
+    OpenRequest request = smallGpt(4, 512, 64);
     open(request, {"pp=2,tp=2,mbs=2", "dp=8,zero=1,mbs=8"});
   }
-  bool settled() {
-    return QTest::qWaitFor([&] { return session.shown() && !session.busy(); }, kWaitMs);
-  }
+  bool settled() { return gui::settled(session); }
   template <class T>
   T* child(const QString& name) {
     T* found = view.findChild<T*>(name);

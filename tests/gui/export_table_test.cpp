@@ -20,11 +20,10 @@
 #include "gui/main_window.h"
 #include "gui/models/memory_table.h"
 #include "gui/window_tables.h"
+#include "tests/gui/open_model.h"
 
 namespace meshplan::gui {
 namespace {
-
-constexpr int kWaitMs = 120000;
 
 /// Reads CSV as RFC 4180 says.
 std::vector<QStringList> parseCsv(const QString& text) {
@@ -104,12 +103,7 @@ class WindowTables : public testing::Test {
     QApplication::setOrganizationName("meshplan-test");
     window.resize(1440, 900);
     window.QWidget::show();
-    OpenRequest request;
-    request.model.source = "gpt";
-    request.model.settings = {{"layers", "4"}, {"hidden", "256"}, {"heads", "8"}};
-    request.model.sequence = 128;
-    request.cluster = "8xA100-SXM-80GB";
-    request.globalBatch = 32;
+    OpenRequest request = smallGpt();
     window.session().open(request);
     Session& s = window.session();
     ASSERT_TRUE(QTest::qWaitFor([&] { return s.shown() && !s.busy(); }, kWaitMs));

@@ -21,11 +21,10 @@
 #include "gui/main_window.h"
 #include "gui/views/command_palette.h"
 #include "gui/views/timeline_view.h"
+#include "tests/gui/open_model.h"
 
 namespace meshplan::gui {
 namespace {
-
-constexpr int kWaitMs = 120000;
 
 class Keyboard : public testing::Test {
  protected:
@@ -50,17 +49,9 @@ class Keyboard : public testing::Test {
   void press(Qt::Key key, Qt::KeyboardModifiers modifiers = {}) {
     QTest::keyClick(focus() ? focus() : static_cast<QWidget*>(window.get()), key, modifiers);
   }
-  bool settled() {
-    Session& s = window->session();
-    return QTest::qWaitFor([&] { return s.shown() && !s.busy(); }, kWaitMs);
-  }
+  bool settled() { return gui::settled(window->session()); }
   void openSmall() {
-    OpenRequest request;
-    request.model.source = "gpt";
-    request.model.settings = {{"layers", "4"}, {"hidden", "256"}, {"heads", "8"}};
-    request.model.sequence = 128;
-    request.cluster = "8xA100-SXM-80GB";
-    request.globalBatch = 32;
+    OpenRequest request = smallGpt();
     window->session().open(request);
     ASSERT_TRUE(settled());
   }

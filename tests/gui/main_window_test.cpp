@@ -28,11 +28,10 @@
 #include "gui/views/placement_view.h"
 #include "gui/views/stages_view.h"
 #include "gui/views/step_lanes_view.h"
+#include "tests/gui/open_model.h"
 
 namespace meshplan::gui {
 namespace {
-
-constexpr int kWaitMs = 120000;
 
 class Window : public testing::Test {
  protected:
@@ -50,17 +49,9 @@ class Window : public testing::Test {
     EXPECT_NE(found, nullptr) << name.toStdString();
     return found;
   }
-  bool settled() {
-    Session& s = window->session();
-    return QTest::qWaitFor([&] { return s.shown() && !s.busy(); }, kWaitMs);
-  }
+  bool settled() { return gui::settled(window->session()); }
   void openSmall() {
-    OpenRequest request;
-    request.model.source = "gpt";
-    request.model.settings = {{"layers", "4"}, {"hidden", "512"}, {"heads", "8"}};
-    request.model.sequence = 128;
-    request.cluster = "8xA100-SXM-80GB";
-    request.globalBatch = 64;
+    OpenRequest request = smallGpt(4, 512, 64);
     window->session().open(request);
     ASSERT_TRUE(settled());
   }

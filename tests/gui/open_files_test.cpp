@@ -22,11 +22,11 @@
 #include "gui/views/runs_view.h"
 #include "gui/views/timeline_view.h"
 #include "profiles/profile_store.h"
+#include "tests/gui/open_model.h"
 
 namespace meshplan::gui {
 namespace {
 
-constexpr int kWaitMs = 120000;
 constexpr const char* kTrace = R"({"traceEvents": [
  {"ph": "X", "cat": "kernel", "name": "gemm", "pid": 0, "tid": 7, "ts": 0, "dur": 30},
  {"ph": "X", "cat": "kernel", "name": "relu", "pid": 0, "tid": 7, "ts": 30, "dur": 10}]})";
@@ -56,8 +56,7 @@ class OpenFiles : public testing::Test {
     request.cluster = "local:2";
     request.globalBatch = 64;
     window->session().open(request);
-    Session& s = window->session();
-    ASSERT_TRUE(QTest::qWaitFor([&] { return s.shown() && !s.busy(); }, kWaitMs));
+    ASSERT_TRUE(settled(window->session()));
   }
   /// Closes the message that comes, and returns it.
   template <class Do>

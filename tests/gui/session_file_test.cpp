@@ -13,32 +13,24 @@
 
 #include "core/error.h"
 #include "gui/session_keeper.h"
+#include "tests/gui/open_model.h"
 
 namespace meshplan::gui {
 namespace {
 
-constexpr int kWaitMs = 60000;
-
-OpenRequest smallGpt() {
-  OpenRequest request;
-  request.model.source = "gpt";
-  request.model.settings = {{"layers", "4"}, {"hidden", "256"}, {"heads", "8"}};
-  request.model.sequence = 128;
+OpenRequest limitedGpt() {
+  OpenRequest request = smallGpt();
   request.training.precision = Precision::fp16;
-  request.cluster = "8xA100-SXM-80GB";
   request.memoryLimit = Bytes(int64_t{40} << 30);
-  request.globalBatch = 32;
   return request;
 }
 
 /// A window's worth of it, without the window.
 struct Desk {
   explicit Desk(const QString& folder) { keeper.keepIn(folder); }
-  bool settled() {
-    return QTest::qWaitFor([&] { return session.shown() && !session.busy(); }, kWaitMs);
-  }
+  bool settled() { return gui::settled(session); }
   void open() {
-    session.open(smallGpt());
+    session.open(limitedGpt());
     ASSERT_TRUE(settled());
   }
   bool restore() {

@@ -12,21 +12,10 @@
 
 #include "gui/models/mesh_cells.h"
 #include "gui/models/strategy_choices.h"
+#include "tests/gui/open_model.h"
 
 namespace meshplan::gui {
 namespace {
-
-constexpr int kWaitMs = 60000;
-
-OpenRequest smallGpt() {
-  OpenRequest request;
-  request.model.source = "gpt";
-  request.model.settings = {{"layers", "4"}, {"hidden", "256"}, {"heads", "8"}};
-  request.model.sequence = 128;
-  request.cluster = "8xA100-SXM-80GB";
-  request.globalBatch = 32;
-  return request;
-}
 
 class OpenSession : public testing::Test {
  protected:
@@ -35,10 +24,7 @@ class OpenSession : public testing::Test {
     ASSERT_TRUE(settled());
     ASSERT_EQ(failures.count(), 0) << failures.at(0).at(0).toString().toStdString();
   }
-  /// Nothing runs, and a plan is shown.
-  bool settled() {
-    return QTest::qWaitFor([&] { return session.shown() && !session.busy(); }, kWaitMs);
-  }
+  bool settled() { return gui::settled(session); }
 
   Session session;
   QSignalSpy failures{&session, &Session::failed};

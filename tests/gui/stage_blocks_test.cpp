@@ -15,28 +15,20 @@
 #include "gui/views/stages_view.h"
 #include "gui/views/what_if_view.h"
 #include "planner/search/stages.h"
+#include "tests/gui/open_model.h"
 
 namespace meshplan::gui {
 namespace {
 
-constexpr int kWaitMs = 60000;
-
 class Stages : public testing::Test {
  protected:
   void SetUp() override {
-    OpenRequest request;
-    request.model.source = "gpt";
-    request.model.settings = {{"layers", "8"}, {"hidden", "512"}, {"heads", "8"}};
-    request.model.sequence = 128;
-    request.cluster = "8xA100-SXM-80GB";
-    request.globalBatch = 64;
+    OpenRequest request = smallGpt(8, 512, 64);
     session.open(request);
     ASSERT_TRUE(settled());
     show("pp=4,mbs=2");
   }
-  bool settled() {
-    return QTest::qWaitFor([&] { return session.shown() && !session.busy(); }, kWaitMs);
-  }
+  bool settled() { return gui::settled(session); }
   void show(const QString& strategy) {
     session.tryStrategy(strategy, "try");
     ASSERT_TRUE(settled());

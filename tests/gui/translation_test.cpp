@@ -19,11 +19,10 @@
 #include "gui/main_window.h"
 #include "gui/text.h"
 #include "gui/views/timeline_help.h"
+#include "tests/gui/open_model.h"
 
 namespace meshplan::gui {
 namespace {
-
-constexpr int kWaitMs = 120000;
 
 class German : public testing::Test {
  protected:
@@ -41,15 +40,9 @@ class German : public testing::Test {
     for (auto* translator : qApp->findChildren<QTranslator*>()) delete translator;
   }
   void openSmall() {
-    OpenRequest request;
-    request.model.source = "gpt";
-    request.model.settings = {{"layers", "4"}, {"hidden", "256"}, {"heads", "8"}};
-    request.model.sequence = 128;
-    request.cluster = "8xA100-SXM-80GB";
-    request.globalBatch = 32;
+    OpenRequest request = smallGpt();
     window->session().open(request);
-    Session& s = window->session();
-    ASSERT_TRUE(QTest::qWaitFor([&] { return s.shown() && !s.busy(); }, kWaitMs));
+    ASSERT_TRUE(settled(window->session()));
   }
 
   QTemporaryDir folder;

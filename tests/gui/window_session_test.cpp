@@ -11,21 +11,10 @@
 
 #include "gui/main_window.h"
 #include "gui/views/timeline_view.h"
+#include "tests/gui/open_model.h"
 
 namespace meshplan::gui {
 namespace {
-
-constexpr int kWaitMs = 60000;
-
-OpenRequest smallGpt() {
-  OpenRequest request;
-  request.model.source = "gpt";
-  request.model.settings = {{"layers", "4"}, {"hidden", "256"}, {"heads", "8"}};
-  request.model.sequence = 128;
-  request.cluster = "8xA100-SXM-80GB";
-  request.globalBatch = 32;
-  return request;
-}
 
 class WindowSession : public testing::Test {
  protected:
@@ -33,10 +22,7 @@ class WindowSession : public testing::Test {
     QSettings::setPath(QSettings::NativeFormat, QSettings::UserScope, folder.path());
     QApplication::setOrganizationName("meshplan-test");
   }
-  static bool settled(MainWindow& window) {
-    Session& s = window.session();
-    return QTest::qWaitFor([&] { return s.shown() && !s.busy(); }, kWaitMs);
-  }
+  static bool settled(MainWindow& window) { return gui::settled(window.session()); }
 
   QTemporaryDir folder;
 };
