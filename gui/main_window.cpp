@@ -309,6 +309,7 @@ void MainWindow::showTrace() {
   selection_.clear();
   timeline_->showScene(trace->scene);
   show(Workspace::timeline);
+  statusBar()->clearMessage();
   title_->setText(tr("Timeline <b>%1</b>").arg(name.toHtmlEscaped()));
   setWindowTitle(tr("%1 – Meshplan").arg(name));
 }

@@ -21,14 +21,14 @@ QString withoutMark(QString name) {
 }
 
 void addMenu(std::vector<NamedAction>& out, QSet<QAction*>& seen, const QMenu& menu,
-             const QString& path) {
+             const QString& path, bool disabledToo) {
   for (QAction* action : menu.actions()) {
     if (action->isSeparator() || seen.contains(action)) continue;
     seen.insert(action);
     const QString name = plainName(*action);
     if (action->menu())
-      addMenu(out, seen, *action->menu(), path + ": " + name);
-    else if (action->isEnabled() && action->isVisible())
+      addMenu(out, seen, *action->menu(), path + ": " + name, disabledToo);
+    else if ((action->isEnabled() || disabledToo) && action->isVisible())
       out.push_back({path + ": " + name, action});
   }
 }
@@ -61,17 +61,18 @@ QString plainName(const QAction& action) {
   return withoutMark(action.text());
 }
 
-std::vector<NamedAction> actionsOf(const QWidget& window) {
+std::vector<NamedAction> actionsOf(const QWidget& window, bool disabledToo) {
   std::vector<NamedAction> out;
   QSet<QAction*> seen;
   for (const QMenuBar* bar : window.findChildren<const QMenuBar*>())
     for (const QAction* top : bar->actions())
-      if (top->menu()) addMenu(out, seen, *top->menu(), plainName(*top));
+      if (top->menu()) addMenu(out, seen, *top->menu(), plainName(*top), disabledToo);
   for (QAction* action : window.findChildren<QAction*>()) {
     const auto* owner = qobject_cast<const QWidget*>(action->parent());
     const bool ofPopup = owner && owner != &window && !owner->isVisible();
     if (action->isSeparator() || action->menu() || ofPopup || seen.contains(action)) continue;
-    if (!action->isEnabled() || !action->isVisible() || action->text().isEmpty()) continue;
+    if (!action->isEnabled() && !disabledToo) continue;
+    if (!action->isVisible() || action->text().isEmpty()) continue;
     if (!owner || owner->inherits("QLineEdit") || owner->inherits("QMenu")) continue;
     seen.insert(action);
     out.push_back({plainName(*action), action});

@@ -16,13 +16,13 @@ int fuzzyScore(const QString& typed, const QString& name);
 
 /// "Save the plan …" without the mark of its key.
 QString plainName(const QAction& action);
-/// What can be done in a window: its enabled actions by name, each once, those of menus with the
-/// menu's name before theirs ("File: Save the plan …").
+/// What can be done in a window: its actions by name, those that are disabled where they are
+/// wanted, each once, those of menus with the menu's name before theirs ("File: Save the plan …").
 struct NamedAction {
   QString name;
   QAction* action = nullptr;
 };
-std::vector<NamedAction> actionsOf(const QWidget& window);
+std::vector<NamedAction> actionsOf(const QWidget& window, bool disabledToo = false);
 
 /// All that can be done, by typing some letters of its name: arrows choose, Enter does it.
 class CommandPalette : public QDialog {

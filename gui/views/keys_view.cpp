@@ -32,7 +32,7 @@ KeysView::KeysView(QWidget* window) : QDialog(window) {
     return item;
   };
   auto* everywhere = group(tr("Everywhere"));
-  for (const NamedAction& named : actionsOf(*window)) {
+  for (const NamedAction& named : actionsOf(*window, true)) {
     const QString key = named.action->shortcut().toString(QKeySequence::NativeText);
     if (!key.isEmpty()) new QTreeWidgetItem(everywhere, {key, named.name});
   }
@@ -48,7 +48,9 @@ KeysView::KeysView(QWidget* window) : QDialog(window) {
   auto* column = new QVBoxLayout(this);
   column->addWidget(list);
   column->addWidget(buttons);
-  resize(fontMetrics().averageCharWidth() * 76, fontMetrics().height() * 34);
+  for (const int c : {0, 1}) list->resizeColumnToContents(c);
+  const int wide = list->columnWidth(0) + list->columnWidth(1);
+  resize(wide + fontMetrics().averageCharWidth() * 14, fontMetrics().height() * 40);
 }
 
 }  // namespace meshplan::gui

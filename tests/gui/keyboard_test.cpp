@@ -207,6 +207,7 @@ TEST_F(Keyboard, F1ListsTheKeys) {
       all << keys->topLevelItem(g)->child(i)->text(0);
   EXPECT_TRUE(all.contains("Ctrl+O"));
   EXPECT_TRUE(all.contains("F5"));
+  EXPECT_TRUE(all.contains("Ctrl+Z"));  // also while there is nothing to undo
   EXPECT_TRUE(all.contains("W  S"));
 }
 
