@@ -65,17 +65,18 @@ class GuiCommand : public Command {
 
 constexpr const char* kRenderDescription =
     "Draws a view of the desktop app into a .png, .svg or .pdf, without a display, or writes the\n"
-    "table of plans, memory or model as .csv or .md.\n"
+    "table of plans, memory, model or compare as .csv or .md.\n"
     "\n"
     "Examples:\n"
     "  meshplan render timeline plan.json -o timeline.svg\n"
     "  meshplan render placement llama3-70b -c 64xH100-SXM -o placement.png\n"
-    "  meshplan render plans llama3-70b -c 64xH100-SXM -o plans.csv\n";
+    "  meshplan render plans llama3-70b -c 64xH100-SXM -o plans.csv\n"
+    "  meshplan render compare plan.json --with tp=8,pp=2 -o compare.png\n";
 
 class RenderCommand : public Command {
  public:
   explicit RenderCommand(CLI::App& app) : Command(&app) {
-    app.add_option("VIEW", view_, "timeline, placement, stages, memory, model or plans")
+    app.add_option("VIEW", view_, "timeline, placement, stages, memory, model, plans or compare")
         ->required();
     app.add_option("FILE", file_, "A plan, or a model whose best plan is drawn")
         ->type_name("FILE")
@@ -83,6 +84,11 @@ class RenderCommand : public Command {
     app.add_option("-o,--out", out_, "The picture (.png, .svg or .pdf) or table (.csv or .md)")
         ->type_name("FILE")
         ->required();
+    app.add_option(
+           "--with", with_,
+           "What compare holds it against: a plan file, a strategy, or `last` or the number "
+           "of a run, then prediction and measurement of that run")
+        ->type_name("OTHER");
     app.add_option("-c,--cluster", cluster_, "The cluster to plan a model for")
         ->type_name("CLUSTER");
     app.add_option("-b,--global-batch", batch_, "Samples of a step")->type_name("N");
@@ -92,6 +98,7 @@ class RenderCommand : public Command {
 
   int run() override {
     return become(guiProgram(), {{"--render", view_},
+                                 {"--with", with_},
                                  {"--out", out_},
                                  {"--size", size_},
                                  {"--cluster", cluster_},
@@ -100,7 +107,7 @@ class RenderCommand : public Command {
   }
 
  private:
-  std::string view_, file_, out_, cluster_, batch_, size_;
+  std::string view_, file_, with_, out_, cluster_, batch_, size_;
 };
 
 }  // namespace

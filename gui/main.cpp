@@ -41,8 +41,8 @@ QSize sizeOf(const QString& text) {
 
 int render(const QString& file, const QCommandLineParser& options) {
   try {
-    renderView(options.value("render"), requestOf(file, options), options.value("out"),
-               sizeOf(options.value("size")));
+    renderView(options.value("render"), requestOf(file, options), options.value("with"),
+               options.value("out"), sizeOf(options.value("size")));
     return 0;
   } catch (const Error& error) {
     fmt::print(stderr, "error: {}\n", error.what());
@@ -102,6 +102,8 @@ int run(int argc, char** argv) {
   options.addOption(
       {"lang", "Language of the app: en or " + translations().join(", "), "LANGUAGE"});
   options.addOption({"render", "Draw a view and end: " + kRenderedViews.join(", "), "VIEW"});
+  options.addOption(
+      {"with", "What compare holds it against: a plan, a strategy or a run", "OTHER"});
   options.addOption({"out", "The picture to write", "FILE"});
   options.addOption({"size", "Its size in pixels", "WIDTHxHEIGHT"});
   options.addHelpOption();

@@ -3,15 +3,20 @@
 
 #include <fmt/format.h>
 
+#include <QApplication>
 #include <QEventLoop>
+#include <QFileInfo>
 #include <QTimer>
 
 #include "gui/export_table.h"
 #include "gui/export_view.h"
 #include "gui/models/memory_table.h"
 #include "gui/session.h"
+#include "gui/text.h"
+#include "gui/views/compare_view.h"
 #include "gui/views/memory_view.h"
 #include "gui/views/model_view.h"
+#include "gui/views/operator_difference_view.h"
 #include "gui/views/placement_view.h"
 #include "gui/views/plans_view.h"
 #include "gui/views/stages_view.h"
@@ -91,12 +96,74 @@ void drawPlans(Session& session, Selection& selection, const QString& path, QSiz
   drawWidget(view, path, size.isValid() ? size : QSize(1200, 900));
 }
 
+bool isRun(const QString& with) {
+  bool number = false;
+  with.toLongLong(&number);
+  return number || with == "last";
+}
+
+/// What the shown plan is held against.
+ComparedStep otherStep(const Session& session, const QString& with) {
+  const auto& document = session.document();
+  std::shared_ptr<const ShownPlan> plan;
+  if (QFileInfo::exists(with)) {
+    OpenRequest request;
+    request.planPath = with.toStdString();
+    request.profilesPath = document->request().profilesPath;
+    const auto other = Document::open(request, [](const Notice&) {});
+    if (!other->plan())
+      throw Error(ErrorKind::usage, "no plan is in it", "`meshplan plan --out` writes one")
+          .inFile(with.toStdString());
+    plan = showPlan(other, *other->plan(), "other");
+  } else if (!with.contains('=')) {
+    throw Error(ErrorKind::usage, "there is no such file, and it is no strategy",
+                "--with another plan file, a strategy such as tp=8, or `last` for the last run")
+        .inFile(with.toStdString());
+  } else {
+    const PlanReport report = evaluateStrategy(document->context(), document->globalBatch(),
+                                               parseStrategy(with.toStdString()));
+    plan = showPlan(document, report.plan, "other");
+  }
+  return stepOf(plan, text(plan->strategy()));
+}
+
+std::array<ComparedStep, 2> stepsOf(Session& session, const QString& with) {
+  if (with.isEmpty())
+    throw Error(ErrorKind::usage, "compare needs something to compare with",
+                "--with another plan file, a strategy such as tp=8, or `last` for the last run");
+  if (!isRun(with))
+    return {stepOf(session.shown(), text(session.shown()->strategy())), otherStep(session, with)};
+  const ProfileStore store(defaultProfilePath(), ProfileStore::Access::read);
+  RunMeasurement run = findRun(store.runs(), with.toStdString()).value();
+  const int64_t id = run.id;
+  const auto compared = std::make_shared<const Comparison>(
+      compareRun(std::move(run), store.instructions(id), false, {}, [](const Notice&) {}));
+  return {stepOf(compared, false), stepOf(compared, true)};
+}
+
+void renderComparison(const OpenRequest& request, const QString& with, const QString& path,
+                      QSize size) {
+  Session session;
+  Selection selection;
+  openIn(session, request);
+  const auto steps = stepsOf(session, with);
+  CompareView view(session, selection);
+  view.resize(size.isValid() ? size : QSize(1400, 1000));
+  view.show();
+  view.showSteps(steps[0], steps[1]);
+  wait([&] { return view.settled(); });
+  if (path.endsWith(".csv") || path.endsWith(".md"))
+    return exportTable(view.operators().table(), path);
+  QApplication::processEvents();
+  drawWidget(view, path, view.size());
+}
+
 void renderTable(const QString& view, const OpenRequest& request, const QString& path) {
   Session session;
   Selection selection;
   if (view != "plans" && view != "memory" && view != "model")
     throw Error(ErrorKind::usage, fmt::format("{} is no table", view.toStdString()),
-                "plans, memory and model are; draw others as .png, .svg or .pdf");
+                "plans, memory, model and compare are; draw others as .png, .svg or .pdf");
   openIn(session, request);
   if (view == "memory") return exportTable(MemoryTable(session.shown()), path);
   if (view == "model") return exportTable(ModelView(session, selection).tree(), path);
@@ -106,14 +173,17 @@ void renderTable(const QString& view, const OpenRequest& request, const QString&
 
 }  // namespace
 
-void renderView(const QString& view, const OpenRequest& request, const QString& path, QSize size) {
+void renderView(const QString& view, const OpenRequest& request, const QString& with,
+                const QString& path, QSize size) {
   if (!kRenderedViews.contains(view))
     throw Error(ErrorKind::usage, fmt::format("there is no view '{}'", view.toStdString()),
                 "one of " + kRenderedViews.join(", ").toStdString());
-  if (path.endsWith(".csv") || path.endsWith(".md")) return renderTable(view, request, path);
-  if (!path.endsWith(".png") && !path.endsWith(".svg") && !path.endsWith(".pdf"))
+  const bool isTable = path.endsWith(".csv") || path.endsWith(".md");
+  if (isTable && view != "compare") return renderTable(view, request, path);
+  if (!isTable && !path.endsWith(".png") && !path.endsWith(".svg") && !path.endsWith(".pdf"))
     throw Error(ErrorKind::usage, fmt::format("'{}' is no name for a picture", path.toStdString()),
                 "end it in .png, .svg or .pdf; tables in .csv or .md");
+  if (view == "compare") return renderComparison(request, with, path, size);
   Session session;
   Selection selection;
   openIn(session, request);

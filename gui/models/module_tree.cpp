@@ -232,7 +232,17 @@ QVariant ModuleTreeModel::number(const ModuleNode& node, int column) const {
 QString ModuleTreeModel::toolTip(int index) const {
   const ModuleNode& node = nodes_[size_t(index)];
   if (node.isOperator && shown_) return facts_.toolTip(*shown_, node.operators.front());
-  return tr("%1: %2 operators").arg(node.name).arg(node.operators.size());
+  QString tip =
+      tr("<b>%1</b>: %2 operators").arg(node.name.toHtmlEscaped()).arg(node.operators.size());
+  if (const int64_t count = parametersOf(node); count > 0)
+    tip += tr("<br>%1 parameters").arg(text(countText(double(count))));
+  if (!shown_) return tip;
+  tip += tr("<br>%1 of the step (%2) on the average stage")
+             .arg(text(timeOf(node)), percent(timeOf(node) / facts_.stepTime()));
+  EvidenceSum evidence;
+  for (OpId op : node.operators) evidence += facts_.evidence(op);
+  if (evidence.known()) tip += tr("<br>prediction: %1").arg(evidence.text());
+  return tip;
 }
 
 QVariant ModuleTreeModel::data(const QModelIndex& index, int role) const {

@@ -138,7 +138,11 @@ QVariant OperatorDifference::data(const QModelIndex& index, int role) const {
   const int column = index.column();
   if (role == Qt::DisplayRole) return cell(row, column);
   if (role == kSortRole) return sortValue(row, column);
-  if (role == kNumberRole && column >= first) return sortValue(row, column);
+  if (role == kNumberRole && column >= first) {
+    const bool absent =
+        (column == first && !row.first.present) || (column == second && !row.second.present);
+    return absent ? QVariant() : sortValue(row, column);
+  }
   if (role == kFilterRole) return text(row.name + ' ' + row.phase);
   if (role == kBarRole) return largest_ > 0 ? row.difference().value / largest_ : 0.0;
   if (role == Qt::ToolTipRole) return toolTip(row);

@@ -30,6 +30,7 @@ QString splitOf(const BlockSharding::Choice& choice) {
 OperatorFacts::OperatorFacts(const ShownPlan& shown)
     : stages_(shown.document->model().forwardOps, 0),
       times_(shown.document->model().forwardOps),
+      evidence_(shown.document->model().forwardOps),
       splits_(shown.document->model().forwardOps),
       stageCount_(shown.report.plan.mesh.pipeline),
       stepTime_(shown.simulated.timeline.stepTime) {
@@ -50,6 +51,7 @@ void OperatorFacts::addStages(const ShownPlan& shown) {
 void OperatorFacts::addTimes(const ShownPlan& shown) {
   const Program& program = shown.simulated.program;
   const Graph& graph = shown.document->model().graph;
+  const EvidenceTable evidence(shown.simulated.times);
   for (const Span& s : shown.simulated.timeline.spans) {
     if (s.kind != Instruction::Kind::compute) continue;
     const Call& call = program.rankClasses[s.rankClass].calls[s.call];
@@ -57,8 +59,10 @@ void OperatorFacts::addTimes(const ShownPlan& shown) {
     if (!op.valid()) continue;
     const Operator& node = graph.op(op);
     const OpId forward = node.phase == Phase::forward ? op : node.forward;
-    if (forward.valid() && forward.index() < times_.size())
-      times_[forward.index()] += s.end - s.start;
+    if (!forward.valid() || forward.index() >= times_.size()) continue;
+    times_[forward.index()] += s.end - s.start;
+    evidence_[forward.index()].add((s.end - s.start).value,
+                                   evidence.of(call.routine, s.instruction));
   }
 }
 
@@ -112,8 +116,9 @@ QString OperatorFacts::toolTip(const ShownPlan& shown, OpId op) const {
   tip += tr("<br>forward %1, %2, %3 a micro-batch (%4)")
              .arg(text(flopsText(Flops(local.work.flops))),
                   text(Bytes(static_cast<int64_t>(local.work.bytes))), text(estimate.time),
-                  term(provenanceName(estimate.provenance)));
+                  evidenceText({estimate.provenance, estimate.uncertainty}));
   tip += tr("<br>%1 of the step (%2)").arg(text(time(op)), percent(time(op) / stepTime_));
+  if (evidence(op).known()) tip += tr("<br>prediction: %1").arg(evidence(op).text());
   return tip;
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gui/document.h"
+#include "gui/models/time_evidence.h"
 
 namespace meshplan::gui {
 
@@ -22,6 +23,8 @@ class OperatorFacts {
   /// all micro-batches; updates of its parameters apart.
   Seconds time(OpId op) const { return times_[op.index()]; }
   Seconds stepTime() const { return stepTime_; }
+  /// Where that time comes from.
+  const EvidenceSum& evidence(OpId op) const { return evidence_[op.index()]; }
   /// "tensor: heads", "tensor: out_features, experts: experts"; empty where it is not split.
   QString splitText(OpId op) const { return splits_[op.index()]; }
   /// The same without "tensor: " where only the tensor axis splits it.
@@ -37,6 +40,7 @@ class OperatorFacts {
 
   std::vector<int32_t> stages_;
   std::vector<Seconds> times_;
+  std::vector<EvidenceSum> evidence_;
   std::vector<QString> splits_;
   int64_t stageCount_ = 1;
   Seconds stepTime_;

@@ -114,7 +114,7 @@ void CompareView::layOut() {
 }
 
 void CompareView::fillChoices() {
-  std::vector<ComparedStep> old = std::exchange(choices_, {});
+  const std::vector<ComparedStep> old = std::exchange(choices_, {});
   if (const auto& shown = session_.shown())
     choices_.push_back(stepOf(shown, tr("shown: %1").arg(text(shown->strategy()))));
   const auto& pinned = session_.pinned();
@@ -124,11 +124,16 @@ void CompareView::fillChoices() {
   if (session_.compared())
     for (const bool measured : {false, true})
       choices_.push_back(stepOf(session_.compared(), measured));
+  showChoices(old);
+  compare();
+}
+
+void CompareView::showChoices(const std::vector<ComparedStep>& old) {
   for (QComboBox* box : {first_, second_}) {
     const QSignalBlocker quiet(box);
     const int before = box->currentIndex();
     int now = 0;
-    for (size_t i = 0; before > 0 && i < choices_.size(); ++i)
+    for (size_t i = 0; before > 0 && before < int(old.size()) && i < choices_.size(); ++i)
       if (choices_[i].timeline == old[size_t(before)].timeline) now = int(i);
     box->clear();
     for (const ComparedStep& step : choices_) {
@@ -137,7 +142,16 @@ void CompareView::fillChoices() {
     }
     box->setCurrentIndex(choices_.empty() ? -1 : now);
   }
-  compare();
+}
+
+void CompareView::showSteps(const ComparedStep& first, const ComparedStep& second) {
+  choices_ = {first, second};
+  showChoices({});
+  choose(0, 1);
+}
+
+bool CompareView::settled() const {
+  return operators_->settled() && lanes_->settled();
 }
 
 void CompareView::followPins() {

@@ -28,6 +28,11 @@ class CompareView : public QWidget {
   /// What can be chosen, in the order of the boxes.
   const std::vector<ComparedStep>& choices() const { return choices_; }
   void choose(int first, int second);
+  /// Steps that belong to no session.
+  void showSteps(const ComparedStep& first, const ComparedStep& second);
+  /// Whether all that was chosen is drawn.
+  bool settled() const;
+  const OperatorDifferenceView& operators() const { return *operators_; }
   void swap();
 
  protected:
@@ -41,6 +46,7 @@ class CompareView : public QWidget {
   void unpin();
   int pinnedAt(const QComboBox& box) const;         // -1: none
   ComparedStep chosen(const QComboBox& box) const;  // of nothing: none is
+  void showChoices(const std::vector<ComparedStep>& old);
   void compare();
 
   Session& session_;

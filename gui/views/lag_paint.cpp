@@ -17,6 +17,7 @@ namespace {
 
 constexpr double kPadding = 6;
 constexpr double kLeastLine = 1e-9;  // seconds
+constexpr double kFlat = 0.75;       // pixels
 
 QString tr(const char* text) {
   return QCoreApplication::translate("StepLag", text);
@@ -71,7 +72,7 @@ double behindAt(const std::vector<LagPoint>& points, double t) {
 }
 
 // Grey where nothing computes.
-QColor tintOf(const std::vector<LagPoint>& points, double begin, double end) {
+QColor tintOf(const std::vector<LagPoint>& points, double begin, double end, const QColor& back) {
   auto p = std::partition_point(points.begin(), points.end(),
                                 [&](const LagPoint& q) { return q.time <= begin; });
   double first = 0, second = 0;
@@ -80,7 +81,10 @@ QColor tintOf(const std::vector<LagPoint>& points, double begin, double end) {
     second += p->second;
     if (p->time >= end) break;
   }
-  return second > 0 ? errorColour(first / second - 1) : spanColour(SpanKind::bubble);
+  if (second <= 0) return spanColour(SpanKind::bubble);
+  // Opaque colours are filled five times as fast.
+  const QColor colour = errorColour(first / second - 1);
+  return blended(back, colour, colour.alphaF());
 }
 
 // Labels at the left: what the highest and the lowest line of the area mean.
@@ -117,8 +121,9 @@ void paintBehind(QPainter& painter, const QRectF& area, const TimeScale& scale,
   QPolygonF line;
   for (size_t i = 0; i < behind.size(); ++i) {
     const double x = area.left() + double(i), y = values.yOf(behind[i]), zero = values.yOf(0);
-    painter.fillRect(QRectF(x, std::min(y, zero), 1, std::abs(y - zero)),
-                     tintOf(points, scale.timeAt(x), scale.timeAt(x + 1)));
+    painter.fillRect(
+        QRectF(x, std::min(y, zero), 1, std::abs(y - zero)),
+        tintOf(points, scale.timeAt(x), scale.timeAt(x + 1), palette.color(QPalette::Base)));
     line << QPointF(x, y);
   }
   paintZero(painter, values, palette);
@@ -167,18 +172,31 @@ void paintEndLabels(QPainter& painter, std::vector<EndLabel> labels, const QRect
   }
 }
 
+// Without the points between which it is flat: dashes are drawn point by point.
+QPolygonF lineOf(const std::vector<double>& columns, const ValueScale& values) {
+  QPolygonF line;
+  QPointF before;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    const QPointF at(values.area.left() + double(i), values.yOf(columns[i]));
+    const bool first = line.isEmpty(), last = i + 1 == columns.size();
+    if (first || last || std::abs(at.y() - line.back().y()) >= kFlat) {
+      if (!first && before != line.back()) line << before;
+      line << at;
+    }
+    before = at;
+  }
+  return line;
+}
+
 // A line with its last value as a label.
 class Lines {
  public:
   Lines(QPainter& painter, const ValueScale& values) : painter_(painter), values_(values) {}
 
   void add(const std::vector<double>& columns, const QString& name, const QPen& pen) {
-    QPolygonF line;
-    for (size_t i = 0; i < columns.size(); ++i)
-      line << QPointF(values_.area.left() + double(i), values_.yOf(columns[i]));
     painter_.setPen(pen);
     painter_.setBrush(Qt::NoBrush);
-    painter_.drawPolyline(line);
+    painter_.drawPolyline(lineOf(columns, values_));
     labels_.push_back({name + ' ' + signedText(Seconds(columns.back())), pen.color(),
                        values_.yOf(columns.back())});
   }

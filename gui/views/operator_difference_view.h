@@ -30,6 +30,7 @@ class OperatorDifferenceView : public QWidget {
   /// `selectable`: the first step's operators are those of the open model. Steps of nothing: empty.
   void show(ComparedStep first, ComparedStep second, bool selectable);
   const OperatorDifference& table() const { return table_; }
+  bool settled() const { return !jobs_.busy(); }
 
  Q_SIGNALS:
   void summed();

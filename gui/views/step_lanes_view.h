@@ -50,6 +50,7 @@ class StepLanesView : public QWidget {
   TimelineState& state(size_t which) { return *states_[which]; }
   TimelineLanes& lanes(size_t which) { return *lanes_[which]; }
   const StepLag* lag() const { return lag_.get(); }
+  bool settled() const { return !jobs_.busy(); }
   void fit();
 
  Q_SIGNALS:

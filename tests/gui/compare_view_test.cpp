@@ -7,11 +7,14 @@
 #include <QApplication>
 #include <QCheckBox>
 #include <QComboBox>
+#include <QFileInfo>
 #include <QLabel>
 #include <QLineEdit>
 #include <QPushButton>
+#include <QTemporaryDir>
 #include <QTest>
 
+#include "gui/render.h"
 #include "gui/views/operator_difference_view.h"
 #include "gui/views/step_lanes_view.h"
 #include "planner/search/search.h"
@@ -218,6 +221,31 @@ TEST_F(CompareViewTest, ThousandGpusAreCompared) {
       QTest::qWaitFor([&] { return child<QTableView>("differences")->isEnabled(); }, kWaitMs));
   EXPECT_GT(rows()->rowCount(), 10);
   picture("compare-gpt3");
+}
+
+TEST(RenderCompare, DrawsTwoPlansAndWritesTheirTable) {
+  QTemporaryDir folder;
+  OpenRequest request;
+  request.model.source = "gpt";
+  request.model.settings = {{"layers", "4"}, {"hidden", "256"}, {"heads", "4"}};
+  request.model.sequence = 128;
+  request.globalBatch = 16;
+  for (const char* name : {"a.png", "a.svg", "a.pdf", "a.csv", "a.md"}) {
+    renderView("compare", request, "pp=2,tp=2,mbs=1", folder.filePath(name), QSize(900, 700));
+    EXPECT_GT(QFileInfo(folder.filePath(name)).size(), 500) << name;
+  }
+  QFile table(folder.filePath("a.md"));
+  ASSERT_TRUE(table.open(QIODevice::ReadOnly));
+  EXPECT_TRUE(table.readAll().contains("| idle |"));
+}
+
+TEST(RenderCompare, NeedsSomethingToCompareWith) {
+  OpenRequest request;
+  request.model.source = "mlp";
+  request.globalBatch = 16;
+  for (const char* with : {"", "nothing.json"})
+    EXPECT_THROW(renderView("compare", request, with, "never.png", {}), Error) << with;
+  EXPECT_FALSE(QFile::exists("never.png"));
 }
 
 }  // namespace

@@ -129,7 +129,9 @@ TEST(ModuleTreeModel, IsAModelBeforeAndAfterAPlanIsShown) {
   bool split = false;
   for (size_t op = 0; op < document->model().forwardOps; ++op) {
     split = split || !model.facts()->splitText(OpId(op)).isEmpty();
-    EXPECT_FALSE(model.toolTip(model.leafOf(OpId(op))).isEmpty());
+    EXPECT_TRUE(model.toolTip(model.leafOf(OpId(op))).contains("prediction: "));
+    EXPECT_TRUE(model.toolTip(0).contains("prediction: "));
+    EXPECT_TRUE(model.toolTip(0).contains("±"));
   }
   EXPECT_TRUE(split);
 }

@@ -3,11 +3,17 @@
 
 #include <gtest/gtest.h>
 
+#include <QImage>
+#include <chrono>
+#include <cstdio>
 #include <numeric>
 #include <random>
 
 #include "core/timeline_diff.h"
+#include "gui/models/step_difference.h"
+#include "gui/views/lag_paint.h"
 #include "planner/search/search.h"
+#include "tests/gui/synthetic_timeline.h"
 
 namespace meshplan::gui {
 namespace {
@@ -117,6 +123,42 @@ TEST(StepLag, OfOneProgramOnSlowerLinksGrowsInstructionByInstruction) {
   EXPECT_GT(lag.points.back().behind, 0);
   EXPECT_GT(lag.difference(1e9)[size_t(Spending::exposed)], 0);
   EXPECT_FALSE(sameProgram(*fast.program, *planned("dp=8,mbs=2").program));
+}
+
+// Both steps are looked at beside the interface, which then draws every frame.
+TEST(StepLag, OfAMillionSpansIsMadeSoonAndDrawnAtOnce) {
+  SyntheticTimeline a = syntheticTimeline({.spans = 1'000'000}), b = a;
+  for (Span& s : b.timeline.spans) s.start *= 1.1, s.end *= 1.1;
+  b.timeline.stepTime *= 1.1;
+  const Graph graph;
+  ComparedStep first, second;
+  first.graph = second.graph = &graph;
+  first.program = &a.program;
+  first.timeline = &a.timeline;
+  second.program = &b.program;
+  second.timeline = &b.timeline;
+  const auto milliseconds = [](const auto& work) {
+    const auto begin = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin)
+        .count();
+  };
+  StepLag lag;
+  const double summed =
+      milliseconds([&] { EXPECT_GT(differenceOf(first, second, {}).rows.size(), 8u); });
+  const double made = milliseconds([&] { lag = lagOf(first, 7, second, 7); });
+  EXPECT_FALSE(lag.points.empty());
+  StepLag lines = lag;
+  lines.points.clear();
+  QImage image(1920, 200, QImage::Format_RGB32);
+  QPainter painter(&image);
+  const TimeScale scale{0, b.timeline.stepTime.value, 0, 1920};
+  for (const StepLag* drawn : {&lag, &lines}) {
+    const double painted =
+        milliseconds([&] { paintLag(painter, image.rect(), scale, *drawn, QPalette()); });
+    std::printf("summed up in %.0f ms, made in %.0f ms, drawn in %.1f ms\n", summed, made, painted);
+    EXPECT_LT(painted, 100);
+  }
 }
 
 }  // namespace
