@@ -1238,10 +1238,6 @@
 <context>
     <name>meshplan::gui::ModuleTreeModel</name>
     <message>
-        <source>%1: %2 operators</source>
-        <translation>%1: %2 Operatoren</translation>
-    </message>
-    <message>
         <source>module</source>
         <translation>Modul</translation>
     </message>
@@ -1260,6 +1256,22 @@
     <message>
         <source>split</source>
         <translation>Aufteilung</translation>
+    </message>
+    <message>
+        <source>&lt;b&gt;%1&lt;/b&gt;: %2 operators</source>
+        <translation>&lt;b&gt;%1&lt;/b&gt;: %2 Operatoren</translation>
+    </message>
+    <message>
+        <source>&lt;br&gt;%1 parameters</source>
+        <translation>&lt;br&gt;%1 Parameter</translation>
+    </message>
+    <message>
+        <source>&lt;br&gt;%1 of the step (%2) on the average stage</source>
+        <translation>&lt;br&gt;%1 des Schritts (%2) auf der mittleren Stufe</translation>
+    </message>
+    <message>
+        <source>&lt;br&gt;prediction: %1</source>
+        <translation>&lt;br&gt;Vorhersage: %1</translation>
     </message>
 </context>
 <context>
@@ -1393,6 +1405,10 @@
     <message>
         <source>&lt;br&gt;%1 of the step (%2)</source>
         <translation>&lt;br&gt;%1 des Schritts (%2)</translation>
+    </message>
+    <message>
+        <source>&lt;br&gt;prediction: %1</source>
+        <translation>&lt;br&gt;Vorhersage: %1</translation>
     </message>
 </context>
 <context>
