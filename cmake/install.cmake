@@ -19,6 +19,8 @@ endif()
 if(TARGET meshplan-gui)
   install(TARGETS meshplan-gui)
   install(FILES ${PROJECT_SOURCE_DIR}/gui/meshplan.desktop DESTINATION ${CMAKE_INSTALL_DATADIR}/applications)
+  install(FILES ${PROJECT_SOURCE_DIR}/gui/meshplan.svg
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/icons/hicolor/scalable/apps)
 endif()
 if(TARGET meshplan_mpi)
   install(TARGETS meshplan_mpi LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -6,6 +6,7 @@
 #include <QApplication>
 #include <QCommandLineParser>
 #include <QFileInfo>
+#include <QIcon>
 #include <QStandardPaths>
 #include <algorithm>
 
@@ -77,6 +78,11 @@ QString languageOf(int argc, char** argv) {
   return renders ? QStringLiteral("en") : QLocale::system().name();
 }
 
+/// Without a display, what Qt misses of one is nothing to tell.
+void tellFailuresOnly(QtMsgType type, const QMessageLogContext&, const QString& text) {
+  if (type == QtCriticalMsg || type == QtFatalMsg) fmt::print(stderr, "{}\n", text.toStdString());
+}
+
 int run(int argc, char** argv) {
   const auto says = [&](std::string_view option) {
     return std::any_of(argv, argv + argc, [&](const char* word) { return word == option; });
@@ -84,11 +90,13 @@ int run(int argc, char** argv) {
   const bool renders = says("--render");
   if (renders || says("--help") || says("-h") || says("--version") || says("-v"))
     qputenv("QT_QPA_PLATFORM", "offscreen");  // no display is needed
+  if (qgetenv("QT_QPA_PLATFORM") == "offscreen") qInstallMessageHandler(tellFailuresOnly);
   QApplication app(argc, argv);
   QApplication::setStyle("fusion");
   QApplication::setOrganizationName("meshplan");
   QApplication::setApplicationName("meshplan");
   QApplication::setApplicationVersion(MESHPLAN_VERSION);
+  QApplication::setWindowIcon(QIcon(":/meshplan.svg"));
   speak(app, languageOf(argc, argv));  // before the help is written
   QCommandLineParser options;
   options.setApplicationDescription("Shows how a model is split over devices, and why.");
