@@ -8,6 +8,7 @@
 #include <QPushButton>
 #include <QResizeEvent>
 #include <QSplitter>
+#include <QStyledItemDelegate>
 #include <QVBoxLayout>
 
 #include "gui/text.h"
@@ -19,7 +20,17 @@ namespace {
 
 constexpr int kSideBySide = 110;  // characters: narrower, and one stands below the other
 
+/// Lets "schedule=interleaved" go on in the next line; what is copied stays as it is.
+class StrategyDelegate : public QStyledItemDelegate {
+ public:
+  using QStyledItemDelegate::QStyledItemDelegate;
+  QString displayText(const QVariant& value, const QLocale& locale) const override {
+    return QStyledItemDelegate::displayText(value, locale).replace('=', QStringLiteral("=\u200b"));
+  }
+};
+
 void setUp(QTableView& view) {
+  view.setItemDelegate(new StrategyDelegate(&view));
   view.setObjectName("comparison");
   view.setAccessibleName(CompareView::tr("Figures of both steps"));
   view.verticalHeader()->hide();
