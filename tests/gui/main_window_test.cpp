@@ -28,7 +28,7 @@
 #include "gui/views/placement_view.h"
 #include "gui/views/stages_view.h"
 #include "gui/views/step_lanes_view.h"
-#include "tests/gui/open_model.h"
+#include "tests/gui/failure_message.h"
 
 namespace meshplan::gui {
 namespace {
@@ -54,6 +54,19 @@ class Window : public testing::Test {
     OpenRequest request = smallGpt(4, 512, 64);
     window->session().open(request);
     ASSERT_TRUE(settled());
+  }
+  void useOwnProfiles() {
+    const std::string store = settings.filePath("profiles.db").toStdString();
+    qputenv("MESHPLAN_PROFILES", store.c_str());
+    window->session().setProfiles(store);
+  }
+  /// Presses Run, and waits until the run stands beside its prediction.
+  bool runs() {
+    QSignalSpy compared(&window->session(), &Session::comparedChanged);
+    QTest::mouseClick(child<QPushButton>("startRun"), Qt::LeftButton);
+    const bool finished = QTest::qWaitFor([&] { return compared.count() > 0; }, kWaitMs);
+    qunsetenv("MESHPLAN_PROFILES");
+    return finished;
   }
   QImage picture(const QString& name) {
     QTest::qWait(100);  // layouts of graphs come from beside
@@ -146,20 +159,12 @@ TEST_F(Window, WhyNotShowsAnyStrategyOrTellsWhatIsWrong) {
   QTest::keyClick(line, Qt::Key_Return);
   ASSERT_TRUE(QTest::qWaitFor(
       [&] { return window->session().shown()->report.plan.mesh.pipeline == 2; }, kWaitMs));
-  QString told;
-  QTimer closer;
-  closer.setInterval(20);
-  QObject::connect(&closer, &QTimer::timeout, [&] {
-    if (auto* box = window->findChild<QMessageBox*>("failure")) {
-      told = box->text();
-      box->accept();
-    }
+  const QString told = failureOf(*window, [&] {
+    line->clear();
+    QTest::keyClicks(line, "tp=3");
+    QTest::keyClick(line, Qt::Key_Return);
   });
-  closer.start();
-  line->clear();
-  QTest::keyClicks(line, "tp=3");
-  QTest::keyClick(line, Qt::Key_Return);
-  ASSERT_TRUE(QTest::qWaitFor([&] { return !told.isEmpty(); }, kWaitMs));
+  EXPECT_FALSE(told.isEmpty());
   EXPECT_EQ(window->session().shown()->report.plan.mesh.pipeline, 2);
 }
 
@@ -218,9 +223,7 @@ TEST_F(Window, ComparesAPinnedPlanWithTheShownOne) {
 }
 
 TEST_F(Window, RunsThePlanAndShowsItBesideThePrediction) {
-  const std::string store = settings.filePath("profiles.db").toStdString();
-  qputenv("MESHPLAN_PROFILES", store.c_str());
-  window->session().setProfiles(store);
+  useOwnProfiles();
   OpenRequest request;
   request.model.source = "mlp";
   request.training.precision = Precision::fp32;
@@ -228,11 +231,7 @@ TEST_F(Window, RunsThePlanAndShowsItBesideThePrediction) {
   request.globalBatch = 64;
   window->session().open(request);
   ASSERT_TRUE(settled());
-  QSignalSpy compared(&window->session(), &Session::comparedChanged);
-  QTest::mouseClick(child<QPushButton>("startRun"), Qt::LeftButton);
-  const bool finished = QTest::qWaitFor([&] { return compared.count() > 0; }, kWaitMs);
-  qunsetenv("MESHPLAN_PROFILES");
-  ASSERT_TRUE(finished) << child<QLabel>("runState")->text().toStdString();
+  ASSERT_TRUE(runs()) << child<QLabel>("runState")->text().toStdString();
   const Comparison& run = *window->session().compared();
   EXPECT_FALSE(run.measured.spans.empty());
   EXPECT_EQ(run.measured.spans.size(), run.predicted.spans.size());
@@ -249,9 +248,7 @@ TEST_F(Window, RunsThePlanAndShowsItBesideThePrediction) {
 
 /// As somebody who has read nothing: opens, searches, takes two stages, moves a layer, runs it.
 TEST_F(Window, ANewcomerMovesALayerAndRunsThePlan) {
-  const std::string store = settings.filePath("profiles.db").toStdString();
-  qputenv("MESHPLAN_PROFILES", store.c_str());
-  window->session().setProfiles(store);
+  useOwnProfiles();
   OpenRequest request;
   request.model.source = "gpt";
   request.model.settings = {{"layers", "4"}, {"hidden", "64"}, {"heads", "4"}, {"vocab", "128"}};
@@ -275,11 +272,7 @@ TEST_F(Window, ANewcomerMovesALayerAndRunsThePlan) {
   ASSERT_TRUE(QTest::qWaitFor([&] { return window->session().shown() != before; }, kWaitMs));
   EXPECT_TRUE(window->session().shown()->cutByHand);
   picture("moved");
-  QSignalSpy compared(&window->session(), &Session::comparedChanged);
-  QTest::mouseClick(child<QPushButton>("startRun"), Qt::LeftButton);
-  const bool finished = QTest::qWaitFor([&] { return compared.count() > 0; }, kWaitMs);
-  qunsetenv("MESHPLAN_PROFILES");
-  ASSERT_TRUE(finished) << child<QLabel>("runState")->text().toStdString();
+  ASSERT_TRUE(runs()) << child<QLabel>("runState")->text().toStdString();
   const Comparison& run = *window->session().compared();
   const auto& moved = window->session().shown()->simulated.program;
   ASSERT_EQ(run.program.routines.size(), moved.routines.size());

@@ -22,7 +22,7 @@
 #include "gui/views/runs_view.h"
 #include "gui/views/timeline_view.h"
 #include "profiles/profile_store.h"
-#include "tests/gui/open_model.h"
+#include "tests/gui/failure_message.h"
 
 namespace meshplan::gui {
 namespace {
@@ -58,22 +58,9 @@ class OpenFiles : public testing::Test {
     window->session().open(request);
     ASSERT_TRUE(settled(window->session()));
   }
-  /// Closes the message that comes, and returns it.
   template <class Do>
   QString message(const Do& action) {
-    QString told;
-    QTimer closer;
-    closer.setInterval(20);
-    QObject::connect(&closer, &QTimer::timeout, [&] {
-      if (auto* box = window->findChild<QMessageBox*>("failure")) {
-        told = box->text();
-        box->accept();
-      }
-    });
-    closer.start();
-    action();
-    EXPECT_TRUE(QTest::qWaitFor([&] { return !told.isEmpty(); }, kWaitMs));
-    return told;
+    return failureOf(*window, action);
   }
   RunsView* openStore(const QString& path) {
     window->openFile(path);
